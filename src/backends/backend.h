@@ -1,0 +1,71 @@
+// What runs programs. A back end plans the memory of a model, compiles it (loads its weights, allocates its states) and
+// the executable then runs batches. Threads are passed in; nothing prints; errors are values.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "gguf/weight_source.h"
+#include "kv/pages.h"
+#include "ops/program.h"
+#include "threads/pool.h"
+
+namespace wallaby::backends {
+
+struct Settings {
+    uint32_t n_ctx = 4096;   // positions a sequence may have
+    uint32_t n_seqs = 1;     // sequences that can be at n_ctx at once: the KV cache has pages for all of them
+    uint32_t n_batch = 256;  // rows of one step at most
+    quant::Type k_type = quant::Type::f16, v_type = quant::Type::f16;
+};
+
+// Bytes by part, known before any weight is read; compile allocates exactly these.
+struct MemoryPlan {
+    Settings settings;
+    uint32_t n_pages = 0;
+    uint64_t weight_bytes = 0;
+    uint64_t state_bytes = 0;
+    uint64_t scratch_bytes = 0;
+    uint64_t total() const { return weight_bytes + state_bytes + scratch_bytes; }
+};
+
+// One step: tokens of one sequence or several. Rows of a sequence stand in order of position, and all earlier
+// positions of it are in its pages already.
+struct Batch {
+    struct Row {
+        int32_t token = 0;
+        uint32_t position = 0;
+        uint32_t sequence = 0;  // index into pages
+        bool output = false;    // its logits are wanted
+    };
+    std::vector<Row> rows;
+    std::vector<std::span<const kv::PageId>> pages;  // of each sequence, long enough for its rows; owned by the caller
+};
+
+class Executable {
+  public:
+    virtual ~Executable() = default;
+    virtual const MemoryPlan& plan() const = 0;
+    // Runs a program over the batch. logits: [rows with output][n_vocab], filled in row order. On an error or a stop
+    // the states hold garbage at the batch's positions and nothing else has changed. One call at a time.
+    virtual Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) = 0;
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+    virtual Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const = 0;
+    // Loads the weights. The model must outlive the executable; the source is not needed afterwards.
+    virtual Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source, const MemoryPlan& plan,
+                                                        const base::Progress& progress, std::stop_token stop) const = 0;
+};
+
+// The back end that defines each op: plain C++, sums in double, one rounding to float32 per op (docs/numerics.md).
+// The pool must outlive what it makes.
+std::unique_ptr<Backend> make_reference(threads::Pool& pool);
+
+}  // namespace wallaby::backends

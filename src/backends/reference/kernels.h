@@ -1,0 +1,73 @@
+// The reference definitions of the ops, one row or one matrix row at a time. Inputs and outputs are float32; inside,
+// sums and elementary functions are double, and each result is rounded to float32 once.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kv/pages.h"
+#include "ops/program.h"
+#include "quant/format.h"
+
+namespace wallaby::backends::reference {
+
+// A matrix as stored: rows of blocks.
+struct Matrix {
+    const quant::Format* format = nullptr;
+    const uint8_t* bytes = nullptr;  // [n_expert][n_out] rows
+    uint32_t n_in = 0, n_out = 0;
+    uint64_t row_bytes() const { return uint64_t(n_in) / format->block_len * format->block_bytes; }
+    void decode_row(uint64_t row, float* out) const { format->decode(bytes + row * row_bytes(), out, n_in / format->block_len); }
+};
+
+// The rule of eight (docs/numerics.md): k cut into eight contiguous ranges of whole blocks, each one ascending chain,
+// the eight sums added as a fixed tree. Operands are laid out with the ranges side by side, [step][8], short ranges
+// padded with zeros, so that the eight chains advance together.
+class EightRanges {
+  public:
+    EightRanges() = default;
+    EightRanges(uint32_t k, uint32_t block_len);
+    uint32_t size() const { return n_steps_ * 8; }  // doubles of one laid-out operand
+    void lay_out(const float* in, double* out) const;
+    // Sum of a[i] * b[i]: products of two float32 are exact in double.
+    static double dot(const double* a, const double* b, uint32_t size);
+
+  private:
+    uint32_t begin_[9] = {};
+    uint32_t n_steps_ = 0;
+};
+
+void norm(const ops::Norm& spec, const float* gain, const float* bias, const float* in, float* out, uint32_t width);
+void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out, uint32_t width);
+void gelu_tanh(const float* in, float* out, uint32_t width);
+void gate(const float* activated, const float* other, float* out, uint32_t width);
+// ids: expert numbers, each as the bits of a float.
+void route(const ops::Route& spec, const float* logits, float* ids, float* weights);
+void combine(uint32_t n_used, const float* results, const float* weights, float* out, uint32_t width);
+
+// Keys and values of one state: [page][kv head][64 positions][head], each row of `head` numbers in its type's blocks.
+struct Cache {
+    uint8_t* keys = nullptr;
+    uint8_t* values = nullptr;
+    const quant::Format* k_format = nullptr;
+    const quant::Format* v_format = nullptr;
+    uint32_t n_heads = 0, head = 0;
+
+    static uint64_t row_bytes(const quant::Format& format, uint32_t head) { return uint64_t(head) / format.block_len * format.block_bytes; }
+    uint64_t row(kv::PageId page, uint32_t kv_head, uint32_t slot) const {
+        return (uint64_t(page) * n_heads + kv_head) * kv::page_tokens + slot;
+    }
+    void store(kv::PageId page, uint32_t slot, const float* k, const float* v) const;
+};
+
+struct AttendScratch {
+    std::vector<float> rows;    // one page of keys or values, decoded
+    std::vector<double> state;  // per query head: running maximum, weight sum and weighted values, for a range and in all
+    void resize(uint32_t n_group, uint32_t head);
+};
+
+// The query heads that read one KV head, for one row at `position`. q, out: [n_heads / n_kv_heads][head].
+void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages, uint32_t position,
+            const float* q, float* out, AttendScratch& scratch);
+
+}  // namespace wallaby::backends::reference

@@ -1,0 +1,421 @@
+// The reference back end: loads tensors as they are in the file, decodes rows as they are used, and runs the op list
+// in order. It is the slow truth of every other back end, and threaded enough that a 1B model answers.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string_view>
+#include <unordered_map>
+
+#include "backends/backend.h"
+#include "backends/layout.h"
+#include "backends/reference/kernels.h"
+#include "base/arena.h"
+#include "base/checked.h"
+
+namespace wallaby::backends {
+namespace {
+
+using namespace reference;
+
+// Multiply-adds that a thread takes at a time: about a millisecond, so that a stop request is soon seen.
+constexpr uint64_t macs_per_chunk = 1 << 20;
+constexpr uint64_t max_rows_per_chunk = 64;
+
+// The widest operand of any matmul as laid out for the rule of eight.
+uint64_t widest_operand(const ops::Model& model) {
+    uint64_t widest = 0;
+    for (const ops::Program& program : model.programs) {
+        for (const ops::Op& op : program.ops) {
+            const auto* matmul = std::get_if<ops::Matmul>(&op.spec);
+            if (matmul == nullptr) { continue; }
+            const ops::Weight& w = model.weights[op.weight[0]];
+            const uint64_t size = EightRanges(w.n_in, quant::format_of(w.type).block_len).size();
+            const uint64_t n_inputs = program.values[op.in[0]].width / w.n_in;
+            widest = std::max(widest, size * n_inputs);
+        }
+    }
+    return widest;
+}
+
+uint64_t widest_program(const ops::Model& model) {
+    uint64_t widest = 0;
+    for (const ops::Program& program : model.programs) { widest = std::max(widest, lay_out(program).width); }
+    return widest;
+}
+
+class ReferenceExecutable final : public Executable {
+  public:
+    ReferenceExecutable(const ops::Model& model, const MemoryPlan& plan, threads::Pool& pool)
+        : model_(model), plan_(plan), pool_(pool), scratch_(pool.size()) {}
+
+    const MemoryPlan& plan() const override { return plan_; }
+    Result<void> load(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop);
+    Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) override;
+
+  private:
+    struct WorkerScratch {
+        std::vector<float> row;
+        std::vector<double> operand;
+        AttendScratch attend;
+    };
+    // One matmul result: which laid-out input column, and where its row of outputs starts.
+    struct Entry {
+        uint64_t column;
+        float* out;
+    };
+
+    Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop);
+    Result<void> check(const Batch& batch, uint32_t program, size_t n_logits) const;
+
+    // --- What the ops below read: set for one run.
+    float* data(ops::ValueId id) {
+        return id == program_->logits ? logits_ : values_.data() + layout_->offset[id] * plan_.settings.n_batch;
+    }
+    uint32_t width(ops::ValueId id) const { return program_->values[id].width; }
+    uint64_t n_rows(ops::ValueId id) const {
+        return program_->values[id].rows == ops::Rows::outputs ? outputs_.size() : batch_->rows.size();
+    }
+    float* row(ops::ValueId id, uint64_t i) { return data(id) + i * width(id); }
+    Matrix matrix(ops::WeightId id) const {
+        const ops::Weight& w = model_.weights[id];
+        return {&quant::format_of(w.type), bytes_[id], w.n_in, w.n_out};
+    }
+    const float* vector(ops::WeightId id) const { return id == ops::none ? nullptr : vectors_[id].data(); }
+    template <class F>
+    void for_rows(ops::ValueId id, const F& f) {
+        pool_.run(n_rows(id), stop_, [&](uint64_t i, unsigned worker) { f(i, worker); });
+    }
+
+    void run(const ops::Op& op, const ops::Embed& spec);
+    void run(const ops::Op& op, const ops::Norm& spec);
+    void run(const ops::Op& op, const ops::Matmul& spec);
+    void run(const ops::Op& op, const ops::Rope& spec);
+    void run(const ops::Op& op, const ops::Append& spec);
+    void run(const ops::Op& op, const ops::Attend& spec);
+    void run(const ops::Op& op, const ops::Pointwise& spec);
+    void run(const ops::Op& op, const ops::Gate& spec);
+    void run(const ops::Op& op, const ops::Route& spec);
+    void run(const ops::Op& op, const ops::Combine& spec);
+    void run(const ops::Op& op, const ops::Select& spec);
+    void multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries, uint64_t first_row);
+
+    const ops::Model& model_;
+    MemoryPlan plan_;
+    threads::Pool& pool_;
+    base::Arena weights_, states_;
+    std::vector<const uint8_t*> bytes_;        // by weight: where its view starts
+    std::vector<std::vector<float>> vectors_;  // by weight: decoded, where an op uses it as a vector
+    std::vector<Cache> caches_;                // by state
+    std::vector<Layout> layouts_;              // by program
+    std::vector<float> values_;
+    std::vector<double> operands_;  // the inputs of one matmul, laid out
+    std::vector<WorkerScratch> scratch_;
+
+    const ops::Program* program_ = nullptr;
+    const Layout* layout_ = nullptr;
+    const Batch* batch_ = nullptr;
+    std::vector<uint32_t> outputs_;  // the batch's rows whose logits are wanted
+    float* logits_ = nullptr;
+    std::stop_token stop_;
+};
+
+Error cancelled() { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
+
+// --- Loading
+
+Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop) {
+    WALLABY_OK(read_weights(source, progress, stop));
+    vectors_.resize(model_.weights.size());
+    for (const ops::Program& program : model_.programs) {
+        for (const ops::Op& op : program.ops) {
+            const bool all = std::holds_alternative<ops::Norm>(op.spec);
+            for (size_t i = all ? 0 : 1; i < op.weight.size(); i++) {
+                const ops::WeightId id = op.weight[i];
+                if (id == ops::none) { continue; }
+                const Matrix m = matrix(id);
+                vectors_[id].resize(m.n_in);
+                m.decode_row(0, vectors_[id].data());
+            }
+        }
+        layouts_.push_back(lay_out(program));
+    }
+    WALLABY_TRY(states_, base::Arena::create(plan_.state_bytes));
+    for (const ops::State& s : model_.states) {
+        Cache c;
+        c.k_format = &quant::format_of(plan_.settings.k_type);
+        c.v_format = &quant::format_of(plan_.settings.v_type);
+        c.n_heads = s.n_heads;
+        c.head = s.head;
+        const uint64_t n = uint64_t(plan_.n_pages) * kv::page_tokens * s.n_heads;
+        const auto k = states_.take(n * Cache::row_bytes(*c.k_format, s.head));
+        const auto v = states_.take(n * Cache::row_bytes(*c.v_format, s.head));
+        if (!k || !v) { return Error{ErrorCode::memory, "the plan's state bytes do not hold the states", {}, ""}; }
+        c.keys = k->data();
+        c.values = v->data();
+        caches_.push_back(c);
+    }
+    values_.resize(widest_program(model_) * plan_.settings.n_batch);
+    operands_.resize(widest_operand(model_) * plan_.settings.n_batch);
+    return {};
+}
+
+Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop) {
+    constexpr uint64_t piece = uint64_t(4) << 20;  // between two looks at the stop request
+    WALLABY_TRY(weights_, base::Arena::create(plan_.weight_bytes));
+    std::unordered_map<std::string_view, const uint8_t*> loaded;  // a tensor that several weights view is read once
+    uint64_t n_done = 0;
+    for (const ops::Weight& w : model_.weights) {
+        const gguf::Tensor* tensor = source.find(w.name);
+        const quant::Format& format = quant::format_of(w.type);
+        if (tensor == nullptr || tensor->type != w.type || w.first + w.n_elements() > tensor->n_elements()) {
+            return Error{ErrorCode::model, "is not in the weight source as the model has it", {source.metadata().file(), fmt::format("tensor '{}'", w.name), {}}, ""};
+        }
+        auto [at, is_new] = loaded.try_emplace(w.name, nullptr);
+        if (is_new) {
+            const auto span = weights_.take(tensor->n_bytes);
+            if (!span) { return Error{ErrorCode::memory, "the plan's weight bytes do not hold the weights", {}, ""}; }
+            for (uint64_t offset = 0; offset < tensor->n_bytes; offset += piece) {
+                if (stop.stop_requested()) { return cancelled(); }
+                const uint64_t n = std::min(piece, tensor->n_bytes - offset);
+                WALLABY_OK(source.read(*tensor, offset, span->subspan(offset, n)));
+                n_done += n;
+                if (progress) { progress(n_done, plan_.weight_bytes); }
+            }
+            at->second = span->data();
+        }
+        bytes_.push_back(at->second + w.first / format.block_len * format.block_bytes);
+    }
+    if (progress) { progress(plan_.weight_bytes, plan_.weight_bytes); }
+    return {};
+}
+
+// --- One step
+
+Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, size_t n_logits) const {
+    const auto refuse = [](std::string what) { return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""}; };
+    if (program >= model_.programs.size()) { return refuse(fmt::format("program {} does not exist", program)); }
+    if (batch.rows.empty() || batch.rows.size() > plan_.settings.n_batch) {
+        return refuse(fmt::format("{} rows: 1 to {} are allowed", batch.rows.size(), plan_.settings.n_batch));
+    }
+    for (const auto& pages : batch.pages) {
+        for (const kv::PageId page : pages) {
+            if (page >= plan_.n_pages) { return refuse(fmt::format("page {} of {}", page, plan_.n_pages)); }
+        }
+    }
+    size_t n_outputs = 0;
+    for (const Batch::Row& r : batch.rows) {
+        n_outputs += r.output ? 1 : 0;
+        if (r.token < 0 || uint32_t(r.token) >= model_.n_vocab) { return refuse(fmt::format("token {} is not one of the {} there are", r.token, model_.n_vocab)); }
+        if (r.position >= plan_.settings.n_ctx) { return refuse(fmt::format("position {} is beyond the context of {} tokens", r.position, plan_.settings.n_ctx)); }
+        if (r.sequence >= batch.pages.size() || r.position / kv::page_tokens >= batch.pages[r.sequence].size()) {
+            return refuse(fmt::format("position {} of sequence {} has no page", r.position, r.sequence));
+        }
+    }
+    if (n_logits != n_outputs * model_.n_vocab) { return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs)); }
+    return {};
+}
+
+Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) {
+    WALLABY_OK(check(batch, program, logits.size()));
+    program_ = &model_.programs[program];
+    layout_ = &layouts_[program];
+    batch_ = &batch;
+    logits_ = logits.data();
+    stop_ = std::move(stop);
+    outputs_.clear();
+    for (uint32_t i = 0; i < batch.rows.size(); i++) {
+        if (batch.rows[i].output) { outputs_.push_back(i); }
+    }
+    for (const ops::Op& op : program_->ops) {
+        std::visit([&](const auto& spec) { run(op, spec); }, op.spec);
+        if (stop_.stop_requested()) { return cancelled(); }
+    }
+    for (size_t i = 0; i < logits.size(); i++) {
+        if (!std::isfinite(logits[i])) {
+            return Error{ErrorCode::numeric, fmt::format("logit {} of output {} is {}", i % model_.n_vocab, i / model_.n_vocab, logits[i]), {},
+                         "The model's weights are damaged, or its numbers outgrow float32"};
+        }
+    }
+    return {};
+}
+
+// --- The ops
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Embed& spec) {
+    const Matrix table = matrix(op.weight[0]);
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        const Batch::Row& r = batch_->rows[i];
+        float* out = row(op.out[0], i);
+        table.decode_row(spec.by == ops::Embed::By::token ? uint64_t(r.token) : r.position, out);
+        if (spec.scale != 1) {
+            for (uint32_t j = 0; j < table.n_in; j++) { out[j] *= spec.scale; }
+        }
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        norm(spec, vector(op.weight[0]), vector(op.weight[1]), row(op.in[0], i), row(op.out[0], i), width(op.in[0]));
+    });
+}
+
+void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries, uint64_t first_row) {
+    const Matrix m = matrix(op.weight[0]);
+    const float* bias = vector(op.weight[1]);
+    const float* scale = vector(op.weight[2]);
+    const bool scale_bias = std::get<ops::Matmul>(op.spec).scale_bias;
+    const uint64_t rows_per_chunk = std::clamp<uint64_t>(macs_per_chunk / (m.n_in * entries.size()), 1, max_rows_per_chunk);
+    const uint64_t n_chunks = (m.n_out + rows_per_chunk - 1) / rows_per_chunk;
+    pool_.run(n_chunks, stop_, [&, first_row, rows_per_chunk](uint64_t chunk, unsigned worker) {
+        WorkerScratch& s = scratch_[worker];
+        s.row.resize(m.n_in);
+        s.operand.resize(ranges.size());
+        for (uint64_t r = chunk * rows_per_chunk; r < std::min<uint64_t>(m.n_out, (chunk + 1) * rows_per_chunk); r++) {
+            m.decode_row(first_row + r, s.row.data());
+            ranges.lay_out(s.row.data(), s.operand.data());
+            for (const Entry& e : entries) {
+                double y = EightRanges::dot(s.operand.data(), operands_.data() + e.column * ranges.size(), ranges.size());
+                if (bias != nullptr && scale_bias) { y += bias[first_row + r]; }
+                if (scale != nullptr) { y *= scale[expert]; }
+                if (bias != nullptr && !scale_bias) { y += bias[first_row + r]; }
+                e.out[r] = float(y);
+            }
+        }
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
+    const ops::Weight& w = model_.weights[op.weight[0]];
+    const EightRanges ranges(w.n_in, quant::format_of(w.type).block_len);
+    const uint64_t n_inputs = width(op.in[0]) / w.n_in;  // side by side in one row
+    const uint64_t n_columns = n_rows(op.in[0]) * n_inputs;
+    pool_.run(n_columns, stop_, [&](uint64_t c, unsigned) {
+        ranges.lay_out(data(op.in[0]) + c * w.n_in, operands_.data() + c * ranges.size());
+    });
+    std::vector<std::vector<Entry>> by_expert(w.n_expert);
+    const uint64_t n_used = std::max(1u, spec.n_used);
+    for (uint64_t i = 0; i < n_rows(op.out[0]); i++) {
+        for (uint64_t j = 0; j < n_used; j++) {
+            const uint32_t expert = spec.n_used == 0 ? 0 : std::bit_cast<uint32_t>(row(op.in[1], i)[j]);
+            by_expert[expert].push_back({i * n_inputs + (n_inputs == 1 ? 0 : j), row(op.out[0], i) + j * w.n_out});
+        }
+    }
+    for (uint32_t expert = 0; expert < w.n_expert; expert++) {
+        if (!by_expert[expert].empty()) { multiply(op, ranges, expert, by_expert[expert], uint64_t(expert) * w.n_out); }
+    }
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Rope& spec) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        rope(spec, model_.rope_tables[spec.table], batch_->rows[i].position, row(op.in[0], i), row(op.out[0], i), width(op.in[0]));
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Append&) {
+    const Cache& cache = caches_[op.state];
+    for_rows(op.in[0], [&](uint64_t i, unsigned) {
+        const Batch::Row& r = batch_->rows[i];
+        cache.store(batch_->pages[r.sequence][r.position / kv::page_tokens], r.position % kv::page_tokens, row(op.in[0], i), row(op.in[1], i));
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
+    const Cache& cache = caches_[op.state];
+    const uint64_t group = uint64_t(spec.n_heads / cache.n_heads) * spec.head;
+    pool_.run(n_rows(op.in[0]) * cache.n_heads, stop_, [&](uint64_t chunk, unsigned worker) {
+        const uint64_t i = chunk / cache.n_heads;
+        const uint64_t h = chunk % cache.n_heads;
+        const Batch::Row& r = batch_->rows[i];
+        attend(spec, cache, uint32_t(h), batch_->pages[r.sequence], r.position, row(op.in[0], i) + h * group, row(op.out[0], i) + h * group,
+               scratch_[worker].attend);
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        const float* a = row(op.in[0], i);
+        float* out = row(op.out[0], i);
+        if (spec.kind == ops::Pointwise::Kind::gelu_tanh) { return gelu_tanh(a, out, width(op.in[0])); }
+        const float* b = row(op.in[1], i);
+        for (uint32_t j = 0; j < width(op.in[0]); j++) { out[j] = a[j] + b[j]; }
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Gate&) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) { gate(row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0])); });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Route& spec) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        route(spec, row(op.in[0], i), row(op.out[0], i), row(op.out[1], i));
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Combine& spec) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) { combine(spec.n_used, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.out[0])); });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Select&) {
+    for_rows(op.out[0], [&](uint64_t i, unsigned) { std::copy_n(row(op.in[0], outputs_[i]), width(op.in[0]), row(op.out[0], i)); });
+}
+
+// --- The back end
+
+class ReferenceBackend final : public Backend {
+  public:
+    explicit ReferenceBackend(threads::Pool& pool) : pool_(pool) {}
+
+    Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const override;
+    Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source, const MemoryPlan& plan,
+                                                const base::Progress& progress, std::stop_token stop) const override {
+        auto executable = std::make_unique<ReferenceExecutable>(model, plan, pool_);
+        WALLABY_OK(executable->load(source, progress, stop));
+        return std::unique_ptr<Executable>(std::move(executable));
+    }
+
+  private:
+    threads::Pool& pool_;
+};
+
+Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Settings& settings) const {
+    for (const quant::Type type : {settings.k_type, settings.v_type}) {
+        if (type != quant::Type::f32 && type != quant::Type::f16 && type != quant::Type::bf16) {
+            return Error{ErrorCode::unsupported, fmt::format("KV type {} is not implemented", quant::format_of(type).name), {"", "--ctk, --ctv", {}}, "Use f32, f16 or bf16"};
+        }
+    }
+    if (settings.n_ctx == 0 || settings.n_seqs == 0 || settings.n_batch == 0 || settings.n_batch > 1u << 16) {
+        return Error{ErrorCode::argument, "the context, the sequences and the batch (up to 65536) must be at least 1", {}, ""};
+    }
+    if (model.n_ctx_max != 0 && settings.n_ctx > model.n_ctx_max) {
+        return Error{ErrorCode::capacity, fmt::format("is {}, but this model has only {} positions", settings.n_ctx, model.n_ctx_max), {"", "-c", {}},
+                     fmt::format("Use -c {} or less", model.n_ctx_max)};
+    }
+    const uint64_t n_pages = uint64_t(kv::pages_for(settings.n_ctx)) * settings.n_seqs;
+    if (n_pages > 1u << 30) { return Error{ErrorCode::capacity, fmt::format("{} pages of KV cache are too many", n_pages), {"", "-c", {}}, ""}; }
+    MemoryPlan plan;
+    plan.settings = settings;
+    plan.n_pages = uint32_t(n_pages);
+    std::unordered_map<std::string_view, uint64_t> tensors;  // the furthest byte that any weight views
+    for (const ops::Weight& w : model.weights) {
+        const quant::Format& format = quant::format_of(w.type);
+        uint64_t& end = tensors[w.name];
+        end = std::max(end, (w.first + w.n_elements()) / format.block_len * format.block_bytes);
+    }
+    for (const auto& [name, bytes] : tensors) { plan.weight_bytes += *base::checked_align(bytes, base::Arena::alignment); }
+    for (const ops::State& s : model.states) {
+        for (const quant::Type type : {settings.k_type, settings.v_type}) {
+            const uint64_t rows = n_pages * kv::page_tokens * s.n_heads;
+            const auto bytes = base::checked_mul(rows, Cache::row_bytes(quant::format_of(type), s.head));
+            if (!bytes || *bytes > uint64_t(1) << 48) { return Error{ErrorCode::capacity, "the KV cache does not fit any machine", {"", "-c", {}}, "Use a smaller -c"}; }
+            plan.state_bytes += *base::checked_align(*bytes, base::Arena::alignment);
+        }
+    }
+    plan.scratch_bytes = (widest_program(model) * sizeof(float) + widest_operand(model) * sizeof(double)) * settings.n_batch;
+    return plan;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_reference(threads::Pool& pool) { return std::make_unique<ReferenceBackend>(pool); }
+
+}  // namespace wallaby::backends

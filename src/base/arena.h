@@ -1,0 +1,35 @@
+// One block of zeroed memory for weights and states: mapped once, on huge pages where the kernel grants them, and
+// handed out in 64-byte aligned pieces that all end with the arena.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/result.h"
+
+namespace wallaby::base {
+
+class Arena {
+  public:
+    static constexpr uint64_t alignment = 64;
+
+    // Reserves n_bytes, rounded up to 2 MiB. The memory is zero; it is backed by the system when first touched.
+    static Result<Arena> create(uint64_t n_bytes);
+    Arena() = default;
+    Arena(Arena&& other) noexcept;
+    Arena& operator=(Arena&& other) noexcept;
+    ~Arena();
+
+    uint64_t size() const { return size_; }
+    uint64_t used() const { return used_; }
+    // n_bytes of zeroed memory, 64-byte aligned; nothing when the arena is full.
+    std::optional<std::span<uint8_t>> take(uint64_t n_bytes);
+
+  private:
+    uint8_t* data_ = nullptr;
+    uint64_t size_ = 0;
+    uint64_t used_ = 0;
+};
+
+}  // namespace wallaby::base

@@ -1,0 +1,20 @@
+// Elementary functions in double, ours: the same bits on every machine and with every libm, because they use only
+// IEEE additions, multiplications, divisions and integer operations in a fixed order. Accuracy is stated per function
+// in units in the last place (ulp) of the double result and tested against the C library in long double.
+#pragma once
+
+namespace wallaby::base {
+
+// e^x. 1 ulp. exp(0) is exactly 1, exp(-inf) exactly 0; NaN stays NaN.
+double exp(double x);
+// Natural logarithm. 2 ulp. log(1) is exactly 0, log(0) is -inf, negative arguments give NaN.
+double log(double x);
+// base^exponent for base > 0: relative error below 1e-15 * (1 + |exponent * log(base)|); NaN for a negative base.
+double pow(double base, double exponent);
+// 1 ulp for |x| < 2^22 * pi/2; beyond that the argument is first reduced by fmod(x, 2 pi in double). NaN for inf.
+double sin(double x);
+double cos(double x);
+// Hyperbolic tangent: 6 ulp.
+double tanh(double x);
+
+}  // namespace wallaby::base

@@ -1,0 +1,133 @@
+#include "cli/app.h"
+
+#include <unistd.h>
+
+#include <charconv>
+
+#include "base/system.h"
+
+namespace wallaby::cli {
+namespace {
+
+// A bar on standard error for loads that take a while; nothing where that is no terminal.
+class ProgressBar {
+  public:
+    ~ProgressBar() {
+        if (shown_) { (void)!::write(2, "\r\x1b[K", 4); }
+    }
+    void operator()(uint64_t n_done, uint64_t n_total) {
+        constexpr uint64_t small = uint64_t(64) << 20;  // bytes that load before anybody looks
+        const double now = base::monotonic_seconds();
+        if (n_total < small || ::isatty(2) == 0 || now - last_ < 0.1) { return; }
+        last_ = now;
+        shown_ = true;
+        const auto filled = size_t(30 * n_done / n_total);
+        const std::string line = fmt::format("\rloading [{}{}] {} of {} MiB", std::string(filled, '#'), std::string(30 - filled, ' '),
+                                             n_done >> 20, n_total >> 20);
+        (void)!::write(2, line.data(), line.size());
+    }
+
+  private:
+    double last_ = 0;
+    bool shown_ = false;
+};
+
+Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
+    const quant::Format* format = quant::find_format(name);
+    if (format == nullptr) { return Error{ErrorCode::argument, fmt::format("'{}' is no type", name), {"", std::string(flag), {}}, "Use f32, f16 or bf16"}; }
+    return format->type;
+}
+
+}  // namespace
+
+int report(const Error& error) {
+    if (error.code == ErrorCode::cancelled) { return exit_interrupted; }
+    const std::string line = "wallaby: " + for_terminal(error.message(), 2) + "\n";
+    (void)!::write(2, line.data(), line.size());
+    return error.code == ErrorCode::argument ? exit_usage : exit_failed;
+}
+
+bool print(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t n = ::write(1, text.data(), text.size());
+        if (n < 0 && errno == EINTR) { continue; }
+        if (n < 0) { return false; }
+        text.remove_prefix(size_t(n));
+    }
+    return true;
+}
+
+std::string for_terminal(std::string_view text, int fd) {
+    std::string out(text);
+    if (::isatty(fd) == 0) { return out; }
+    out.clear();
+    for (size_t i = 0; i < text.size(); i++) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        const bool is_c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0 &&
+                           static_cast<unsigned char>(text[i + 1]) >= 0x80;
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || is_c1) {
+            out += "\xef\xbf\xbd";
+            i += is_c1 ? 1 : 0;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+void ModelFlags::add_path(CLI::App& app) { app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required(); }
+
+void ModelFlags::add_threads(CLI::App& app) {
+    app.add_option("-t,--threads", n_threads, "threads (default: the CPUs this process may use)")->type_name("N")->check(CLI::Range(1, 1024));
+}
+
+void ModelFlags::add_context(CLI::App& app) {
+    app.add_option("-c,--ctx-size", n_ctx, "tokens of context; 0: what the model was trained with, at most 4096")->type_name("N")->check(CLI::Range(0, 1 << 30));
+    app.add_option("-b,--batch-size", n_batch, "tokens evaluated at once")->type_name("N")->check(CLI::Range(1, 1 << 16))->capture_default_str();
+    app.add_option("--ctk,--cache-type-k", k_type, "type of the cached keys: f32, f16, bf16 (also -ctk)")->type_name("TYPE")->capture_default_str();
+    app.add_option("--ctv,--cache-type-v", v_type, "type of the cached values (also -ctv)")->type_name("TYPE")->capture_default_str();
+    app.add_option("--rope-freq-base", rope_freq_base, "RoPE base frequency in place of the file's")->type_name("X")->check(CLI::Range(1.0000001, 1e15));
+    app.add_option("--rope-freq-scale", rope_freq_scale, "RoPE positions are multiplied by this, in place of the file's scaling")->type_name("X")->check(CLI::Range(1e-9, 1e9));
+    app.add_flag("-v,--verbose", verbose, "say what is loaded, planned and how fast it ran");
+}
+
+Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop) {
+    engine::LoadOptions options;
+    options.n_ctx = flags.n_ctx;
+    options.n_ctx_at_least = n_ctx_at_least;
+    options.n_batch = flags.n_batch;
+    options.rope_freq_base = flags.rope_freq_base;
+    options.rope_freq_scale = flags.rope_freq_scale;
+    WALLABY_TRY(options.k_type, kv_type("--ctk", flags.k_type));
+    WALLABY_TRY(options.v_type, kv_type("--ctv", flags.v_type));
+    Loaded loaded;
+    loaded.pool = std::make_unique<threads::Pool>(flags.n_threads);
+    ProgressBar bar;
+    const auto log = [&](base::LogLevel level, std::string_view text) {
+        if (level < base::LogLevel::warning && !flags.verbose) { return; }
+        const std::string line = fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
+        (void)!::write(2, line.data(), line.size());
+    };
+    engine::Resources resources{*loaded.pool, log, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
+    WALLABY_TRY(loaded.model, engine::Model::load(flags.path, options, resources));
+    return loaded;
+}
+
+Result<std::vector<int32_t>> parse_ids(const std::string& list) {
+    std::vector<int32_t> ids;
+    const char* at = list.data();
+    const char* const end = at + list.size();
+    while (true) {
+        int32_t id = 0;
+        const auto [next, problem] = std::from_chars(at, end, id);
+        if (problem != std::errc() || id < 0 || (next != end && *next != ',')) {
+            return Error{ErrorCode::argument, fmt::format("is no list of token ids at character {}", at - list.data()), {"", "--tokens", {}},
+                         "Give ids separated by commas: 1,2,3"};
+        }
+        ids.push_back(id);
+        if (next == end) { return ids; }
+        at = next + 1;
+    }
+}
+
+}  // namespace wallaby::cli

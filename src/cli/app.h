@@ -1,0 +1,64 @@
+// What every verb shares: exit codes, how errors and messages reach the user, and the flags that load a model.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/model.h"
+
+namespace wallaby::cli {
+
+// The process's exit codes (documented in README.md).
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failed = 1;         // a file, a model, memory, I/O
+inline constexpr int exit_usage = 2;          // flags or arguments
+inline constexpr int exit_interrupted = 130;  // Ctrl-C
+
+// What a verb gives main: its subcommand's flags, and what runs when it was chosen. Returns the exit code.
+struct Verb {
+    std::string_view name;
+    std::string_view summary;
+    std::function<int()> (*define)(CLI::App& app);
+};
+
+std::function<int()> define_run(CLI::App& app);
+std::function<int()> define_inspect(CLI::App& app);
+std::function<int()> define_tokenize(CLI::App& app);
+std::function<int()> define_logits(CLI::App& app);
+
+// Prints "wallaby: MESSAGE" on standard error and returns the exit code that goes with the error.
+int report(const Error& error);
+// Writes all of `text` to standard output, at once. False when it cannot be written.
+bool print(std::string_view text);
+// The text with control characters shown as U+FFFD where standard output (or `fd`) is a terminal: what comes out of a
+// model or a file must not drive the terminal.
+std::string for_terminal(std::string_view text, int fd = 1);
+
+// -m and how to load: flags of llama.cpp's names where they mean the same.
+struct ModelFlags {
+    std::string path;
+    uint32_t n_threads = 0;
+    uint32_t n_ctx = 0, n_batch = 256;
+    std::string k_type = "f16", v_type = "f16";
+    double rope_freq_base = 0, rope_freq_scale = 0;
+    bool verbose = false;
+
+    void add_path(CLI::App& app);
+    void add_threads(CLI::App& app);
+    void add_context(CLI::App& app);
+};
+
+// A pool and the model loaded on it, with a progress bar on a terminal.
+struct Loaded {
+    std::unique_ptr<threads::Pool> pool;
+    std::shared_ptr<engine::Model> model;
+};
+Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop);
+
+// "1,2,3" as token ids.
+Result<std::vector<int32_t>> parse_ids(const std::string& list);
+
+}  // namespace wallaby::cli

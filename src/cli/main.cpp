@@ -1,0 +1,69 @@
+// wallaby VERB [flags]: finds the verb, parses its flags, runs it. One row per verb; one file per verb.
+#include <array>
+#include <new>
+#include <vector>
+
+#include "cli/app.h"
+
+namespace wallaby::cli {
+namespace {
+
+constexpr std::array verbs{
+    Verb{"run", "write text with a model, or chat with it", define_run},
+    Verb{"inspect", "show what a model file holds", define_inspect},
+    Verb{"tokenize", "print the token ids of a text", define_tokenize},
+    Verb{"logits", "write a model's logits for given tokens", define_logits},
+};
+
+// Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.
+constexpr std::array<std::array<std::string_view, 2>, 4> long_spellings{{
+    {"-ctk", "--ctk"},
+    {"-ctv", "--ctv"},
+    {"-sys", "--sys"},
+    {"-tb", "--threads"},
+}};
+
+std::vector<std::string> spelled_out(int argc, char** argv) {
+    std::vector<std::string> out;
+    for (int i = 1; i < argc; i++) {
+        std::string word = argv[i];
+        for (const auto& [from, to] : long_spellings) {
+            if (word == from) { word = to; }
+        }
+        out.push_back(std::move(word));
+    }
+    return out;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"Wallaby runs quantised language models (GGUF) on this machine.", "wallaby"};
+    app.set_version_flag("--version", "wallaby " WALLABY_VERSION);
+    app.require_subcommand(1);
+    app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.");
+    std::function<int()> action;
+    std::array<std::function<int()>, verbs.size()> actions;
+    for (size_t i = 0; i < verbs.size(); i++) {
+        CLI::App* sub = app.add_subcommand(std::string(verbs[i].name), std::string(verbs[i].summary));
+        actions[i] = verbs[i].define(*sub);
+        sub->callback([&action, &actions, i] { action = actions[i]; });
+    }
+    std::vector<std::string> words = spelled_out(argc, argv);
+    std::reverse(words.begin(), words.end());  // as CLI11 takes a vector
+    try {
+        app.parse(std::move(words));
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? exit_ok : exit_usage;
+    }
+    return action();
+}
+
+}  // namespace
+}  // namespace wallaby::cli
+
+int main(int argc, char** argv) {
+    try {
+        return wallaby::cli::run(argc, argv);
+    } catch (const std::bad_alloc&) {
+        return wallaby::cli::report({wallaby::ErrorCode::memory, "out of memory", {}, "Use a smaller model or a smaller -c"});
+    }
+}

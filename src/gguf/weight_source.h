@@ -1,0 +1,31 @@
+// Where weights come from: name → type and shape, and their bytes by range. A GGUF file is one; synthetic models,
+// safetensors and a header from the network are others.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "gguf/reader.h"
+
+namespace wallaby::gguf {
+
+class WeightSource {
+  public:
+    virtual ~WeightSource() = default;
+    virtual const Metadata& metadata() const = 0;
+    virtual std::span<const Tensor> tensors() const = 0;
+    virtual const Tensor* find(std::string_view name) const = 0;  // nullptr when there is none of that name
+    // Fills `out` with the tensor's bytes from `offset` (bytes within the tensor). Thread-safe.
+    virtual Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const = 0;
+};
+
+// Opens a GGUF file; reads its header, no tensor data.
+Result<std::unique_ptr<WeightSource>> open_gguf(const std::string& path, const Limits& limits = {});
+// The same over any bytes; takes the source over.
+Result<std::unique_ptr<WeightSource>> open_gguf(std::unique_ptr<base::ByteSource> source, const Limits& limits = {});
+
+// All of a tensor, decoded to float32 in file order. For small tensors (norms, biases, tables): at most max_elements.
+Result<std::vector<float>> read_floats(const WeightSource& source, const Tensor& tensor, uint64_t max_elements);
+
+}  // namespace wallaby::gguf

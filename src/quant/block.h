@@ -1,0 +1,48 @@
+// What the format files share: walking over blocks that may lie at any address, and rounding that is ours.
+//
+// A format is a struct of one block's bytes in file order with
+//     static constexpr size_t len;              weights in the block
+//     void decode(float* out) const;            writes len floats
+//     static Block encode(const float* in);     reads len floats, where the format has an encoder
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/float16.h"
+
+namespace wallaby::quant {
+
+template <class Block>
+void decode_blocks(const uint8_t* bytes, float* out, size_t n_blocks) {
+    for (size_t i = 0; i < n_blocks; i++) {
+        base::load_le<Block>(bytes + i * sizeof(Block)).decode(out + i * Block::len);
+    }
+}
+
+template <class Block>
+void encode_blocks(const float* in, uint8_t* bytes, size_t n_blocks) {
+    for (size_t i = 0; i < n_blocks; i++) {
+        const Block block = Block::encode(in + i * Block::len);
+        std::memcpy(bytes + i * sizeof(Block), &block, sizeof(Block));
+    }
+}
+
+// x without its fraction, held within [low, high]. NaN gives low.
+inline int truncate_within(float x, int low, int high) {
+    if (!(x > float(low))) { return low; }
+    if (x >= float(high)) { return high; }
+    return int(x);
+}
+
+// x to the nearest integer, halves away from zero, held within [-limit, limit]. NaN gives -limit.
+inline int round_within(float x, int limit) {
+    const int whole = truncate_within(x, -limit, limit);
+    const float rest = x - float(whole);  // exact
+    if (rest >= 0.5f && whole < limit) { return whole + 1; }
+    if (rest <= -0.5f && whole > -limit) { return whole - 1; }
+    return whole;
+}
+
+}  // namespace wallaby::quant

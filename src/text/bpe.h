@@ -1,0 +1,69 @@
+// Byte-level BPE: text is cut into words, a word into bytes, and neighbours merge in the order of the file's merge list.
+// Bytes that are not UTF-8 are kept: each is a word of its own, so decoding gives any input back byte for byte (as long
+// as the vocabulary has all 256 bytes).
+// Definition: https://github.com/openai/gpt-2 (encoder.py); https://github.com/huggingface/tokenizers (BPE, ByteLevel).
+#pragma once
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "gguf/metadata.h"
+#include "text/encoder.h"
+#include "text/merge.h"
+#include "text/pretokenizer.h"
+#include "text/vocabulary.h"
+
+namespace wallaby::text {
+
+// What two symbols become, and when: the place of their merge in the file's list.
+struct Merge {
+    uint32_t rank = kNoMerge;
+    int32_t symbol = -1;
+};
+
+// Pairs of symbols and what they become: a hash table without deletion.
+class MergeTable {
+  public:
+    void reserve(size_t n_merges);
+    // The first entry of a pair stays.
+    void insert(int32_t left, int32_t right, Merge merge);
+    Merge find(int32_t left, int32_t right) const;  // kNoMerge when there is none
+
+  private:
+    struct Slot {
+        uint64_t pair;
+        Merge merge;
+    };
+    size_t slot_of(uint64_t pair) const;
+    std::vector<Slot> slots_;  // a power of two long, at most half full; an empty one joins nothing
+};
+
+class BpeEncoder final : public Encoder {
+  public:
+    // `vocabulary` and `rule` outlive the encoder. Refuses merges that are not two pieces with one space between them.
+    static Result<std::unique_ptr<Encoder>> load(const gguf::Metadata& metadata, const Vocabulary& vocabulary,
+                                                 const PretokenizerRule& rule);
+
+    Result<void> encode(std::string_view text, bool after_special, std::vector<int32_t>& out) const override;
+
+  private:
+    BpeEncoder(const Vocabulary& vocabulary, const PretokenizerRule& rule) : vocabulary_(vocabulary), rule_(rule) {}
+    void index_symbols();
+    Result<void> load_merges(const gguf::Metadata& metadata);
+    void add_merge(std::string_view left, std::string_view right, uint32_t rank);
+    int32_t intern(std::string_view bytes);
+    void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;
+    void append_bytes(std::string_view bytes, std::vector<int32_t>& out) const;
+
+    const Vocabulary& vocabulary_;
+    const PretokenizerRule& rule_;
+    Pretokenizer pretokenizer_;
+    // Symbols are byte strings: those of the plain tokens, and those that only merges speak of (token -1).
+    Pieces symbols_;
+    PieceIndex symbol_index_;
+    std::vector<int32_t> tokens_;  // by symbol
+    std::array<int32_t, 256> byte_symbols_{};
+    MergeTable merges_;
+};
+
+}  // namespace wallaby::text

@@ -1,0 +1,188 @@
+#include "text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "text/bpe.h"
+#include "text/byte_level.h"
+#include "text/spm.h"
+
+namespace wallaby::text {
+
+namespace {
+
+constexpr std::string_view kModel = "tokenizer.ggml.model";
+constexpr std::string_view kPre = "tokenizer.ggml.pre";
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581 stands for a space in SentencePiece's pieces
+
+// White space of ASCII, as the C locale has it.
+bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+Result<Scheme> scheme_of(const gguf::Metadata& metadata) {
+    WALLABY_TRY(const std::string_view name, metadata.string(kModel));
+    if (name == "llama") { return Scheme::spm; }
+    if (name == "gpt2") { return Scheme::bpe; }
+    return metadata.error(ErrorCode::unsupported, kModel,
+                          fmt::format("the tokenizer '{}' is not supported; known are llama and gpt2", name));
+}
+
+// The phi-3 family was trained with special tokens that swallow the white space after them, all but these three. Nothing
+// in the file says so but the model's name.
+bool is_phi3(const gguf::Metadata& metadata) {
+    const gguf::Value* value = metadata.find("general.name");
+    if (value == nullptr || value->type != gguf::ValueType::string) { return false; }
+    std::string name(value->text());
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+    return name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
+}
+bool keeps_spaces_in_phi3(std::string_view text) {
+    return text == "<unk>" || text == "<s>" || text == "<|endoftext|>";
+}
+
+void append_unescaped(std::string_view piece, std::string& out) {
+    while (!piece.empty()) {
+        const size_t n = std::min(piece.find(kSpace), piece.size());
+        out.append(piece.substr(0, n));
+        piece.remove_prefix(n);
+        if (piece.empty()) { break; }
+        out += ' ';
+        piece.remove_prefix(kSpace.size());
+    }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const gguf::Metadata& metadata) {
+    WALLABY_TRY(const Scheme scheme, scheme_of(metadata));
+    WALLABY_TRY(Vocabulary vocabulary, Vocabulary::load(metadata, scheme));
+    std::unique_ptr<Tokenizer> tokenizer(new Tokenizer(std::move(vocabulary)));
+    WALLABY_OK(tokenizer->load_encoder(metadata));
+    WALLABY_OK(tokenizer->load_policy(metadata));
+    tokenizer->load_specials(metadata);
+    return tokenizer;
+}
+
+Result<void> Tokenizer::load_encoder(const gguf::Metadata& metadata) {
+    if (scheme() == Scheme::spm) {
+        WALLABY_TRY(space_prefix_, metadata.boolean_or("tokenizer.ggml.add_space_prefix", true));
+        encoder_ = std::make_unique<SpmEncoder>(vocabulary_, space_prefix_);
+        add_bos_ = true;
+        return {};
+    }
+    WALLABY_TRY(const std::string_view name, metadata.string_or(kPre, "default"));
+    const PretokenizerRule* rule = find_pretokenizer_rule(name);
+    if (rule == nullptr) {
+        return metadata.error(ErrorCode::unsupported, kPre,
+                              fmt::format("the pre-tokenizer '{}' is not supported; known are {}", name,
+                                          pretokenizer_names()));
+    }
+    WALLABY_TRY(encoder_, BpeEncoder::load(metadata, vocabulary_, *rule));
+    pretokenizer_ = name;
+    add_bos_ = rule->add_bos;
+    return {};
+}
+
+// What the file says counts; a file that asks for a token it does not have contradicts itself.
+Result<void> Tokenizer::load_policy(const gguf::Metadata& metadata) {
+    const auto policy = [&](std::string_view key, std::optional<int32_t> token, bool& add) -> Result<void> {
+        WALLABY_TRY(const bool wanted, metadata.boolean_or(key, add && token.has_value()));
+        if (wanted && !token) {
+            return metadata.error(ErrorCode::model, key, "asks for a token that the vocabulary does not have");
+        }
+        add = wanted;
+        return {};
+    };
+    WALLABY_OK(policy("tokenizer.ggml.add_bos_token", bos(), add_bos_));
+    WALLABY_OK(policy("tokenizer.ggml.add_eos_token", eos(), add_eos_));
+    return {};
+}
+
+void Tokenizer::load_specials(const gguf::Metadata& metadata) {
+    const bool phi3 = is_phi3(metadata);
+    std::vector<int32_t> user_defined;
+    std::vector<int32_t> all;
+    eats_spaces_.assign(size_t(n_tokens()), false);
+    for (int32_t id = 0; id < n_tokens(); id++) {
+        const bool is_user_defined = vocabulary_.type(id) == TokenType::user_defined;
+        if ((!is_user_defined && !is_special(id)) || vocabulary_.text(id).empty()) { continue; }
+        all.push_back(id);
+        if (is_user_defined) { user_defined.push_back(id); }
+        eats_spaces_[size_t(id)] = phi3 && !keeps_spaces_in_phi3(vocabulary_.text(id));
+    }
+    user_defined_ = SpecialMatcher(vocabulary_, std::move(user_defined));
+    all_specials_ = SpecialMatcher(vocabulary_, std::move(all));
+}
+
+bool Tokenizer::is_special(int32_t id) const {
+    if (!vocabulary_.has(id)) { return false; }
+    return vocabulary_.type(id) == TokenType::control || vocabulary_.type(id) == TokenType::unknown;
+}
+
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+    if (text.size() > kMaxTextBytes) {
+        return Error{ErrorCode::capacity,
+                     fmt::format("a text of {} bytes is longer than the {} a call can tokenize", text.size(),
+                                 kMaxTextBytes),
+                     {}, "Split the text."};
+    }
+    std::vector<int32_t> out;
+    if (options.add_special && add_bos_) { out.push_back(*bos()); }
+
+    const SpecialMatcher& specials = options.parse_special ? all_specials_ : user_defined_;
+    bool after_special = true;
+    size_t begin = 0;  // of the plain text before `at`
+    for (size_t at = 0; at < text.size();) {
+        const auto match = specials.longest(vocabulary_, text.substr(at));
+        if (!match) {
+            at++;
+            continue;
+        }
+        if (at > begin) { WALLABY_OK(encoder_->encode(text.substr(begin, at - begin), after_special, out)); }
+        out.push_back(match->id);
+        after_special = true;
+        at += match->n_bytes;
+        while (eats_spaces_[size_t(match->id)] && at < text.size() && is_ascii_space(text[at])) { at++; }
+        begin = at;
+    }
+    if (begin < text.size()) { WALLABY_OK(encoder_->encode(text.substr(begin), after_special, out)); }
+
+    if (options.add_special && add_eos_) { out.push_back(*eos()); }
+    return out;
+}
+
+void Tokenizer::append_piece(int32_t id, std::string& out, bool render_special) const {
+    if (!vocabulary_.has(id)) { return; }
+    const std::string_view piece = vocabulary_.text(id);
+    switch (vocabulary_.type(id)) {
+        case TokenType::unknown:
+        case TokenType::control:
+            if (render_special) { out.append(piece); }
+            return;
+        case TokenType::user_defined: out.append(piece); return;
+        case TokenType::byte: out += char(vocabulary_.byte_value(id)); return;
+        case TokenType::unused:
+        case TokenType::undefined: return;
+        case TokenType::normal: break;
+    }
+    if (scheme() == Scheme::spm) {
+        append_unescaped(piece, out);
+    } else if (!append_spelled_bytes(piece, out)) {
+        out.append(piece);
+    }
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool render_special) const {
+    std::string out;
+    bool may_strip = space_prefix_;
+    for (const int32_t id : ids) {
+        append_piece(id, out, render_special);
+        if (!may_strip || out.empty()) { continue; }
+        may_strip = false;
+        if (out[0] == ' ' && !is_special(id)) { out.erase(0, 1); }
+    }
+    return out;
+}
+
+}  // namespace wallaby::text

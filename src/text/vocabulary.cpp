@@ -1,0 +1,154 @@
+#include "text/vocabulary.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace wallaby::text {
+
+namespace {
+
+constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
+constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
+constexpr std::string_view kScores = "tokenizer.ggml.scores";
+constexpr int32_t kNone = -1;
+
+std::optional<uint8_t> hex_digit(char c) {
+    if (c >= '0' && c <= '9') { return uint8_t(c - '0'); }
+    if (c >= 'A' && c <= 'F') { return uint8_t(c - 'A' + 10); }
+    if (c >= 'a' && c <= 'f') { return uint8_t(c - 'a' + 10); }
+    return std::nullopt;
+}
+
+std::optional<uint8_t> parse_byte(std::string_view text) {
+    if (text.size() != 6 || !text.starts_with("<0x") || text.back() != '>') { return std::nullopt; }
+    const auto high = hex_digit(text[3]);
+    const auto low = hex_digit(text[4]);
+    if (!high || !low) { return std::nullopt; }
+    return uint8_t(*high << 4 | *low);
+}
+
+Error count_error(const gguf::Metadata& metadata, std::string_view key, size_t found, int32_t n_tokens) {
+    return metadata.error(ErrorCode::model, key,
+                          fmt::format("has {} elements, but {} has {}", found, kTokens, n_tokens));
+}
+
+}  // namespace
+
+Result<Vocabulary> Vocabulary::load(const gguf::Metadata& metadata, Scheme scheme) {
+    Vocabulary vocabulary;
+    vocabulary.scheme_ = scheme;
+    WALLABY_OK(vocabulary.load_texts(metadata));
+    WALLABY_OK(vocabulary.load_types(metadata));
+    WALLABY_OK(vocabulary.load_scores(metadata));
+    WALLABY_OK(vocabulary.index_bytes(metadata));
+    WALLABY_OK(vocabulary.load_roles(metadata));
+    vocabulary.name_roles();
+    vocabulary.mark_end_of_generation();
+    return vocabulary;
+}
+
+Result<void> Vocabulary::load_texts(const gguf::Metadata& metadata) {
+    WALLABY_TRY(const gguf::StringArray texts, metadata.strings(kTokens));
+    if (texts.size() == 0) { return metadata.error(ErrorCode::model, kTokens, "the vocabulary is empty"); }
+    if (texts.size() > kMaxTokens) {
+        return metadata.error(ErrorCode::unsupported, kTokens,
+                              fmt::format("{} tokens are more than the {} supported", texts.size(), kMaxTokens));
+    }
+    texts_.reserve(texts.size());
+    for (const std::string_view text : texts) {
+        if (text.size() > kMaxPieceBytes) {
+            return metadata.error(ErrorCode::unsupported, kTokens,
+                                  fmt::format("token {} is {} bytes long, more than the {} supported", texts_.size(),
+                                              text.size(), kMaxPieceBytes));
+        }
+        texts_.add(text);
+    }
+    for (size_t id = 0; id < texts_.size(); id++) {
+        if (!texts_[id].empty()) { index_.insert(texts_, int32_t(id)); }
+    }
+    types_.assign(texts_.size(), TokenType::normal);
+    return {};
+}
+
+Result<void> Vocabulary::load_types(const gguf::Metadata& metadata) {
+    has_types_ = metadata.has(kTypes);
+    if (!has_types_) { return {}; }
+    WALLABY_TRY(const std::vector<int32_t> types, metadata.integers(kTypes));
+    if (types.size() != types_.size()) { return count_error(metadata, kTypes, types.size(), n_tokens()); }
+    for (size_t id = 0; id < types.size(); id++) {
+        if (types[id] < 0 || types[id] > int32_t(TokenType::byte)) {
+            return metadata.error(ErrorCode::model, kTypes, fmt::format("token {} has unknown type {}", id, types[id]));
+        }
+        types_[id] = TokenType(types[id]);
+    }
+    return {};
+}
+
+Result<void> Vocabulary::load_scores(const gguf::Metadata& metadata) {
+    const gguf::Value* value = metadata.find(kScores);
+    if (value == nullptr && scheme_ == Scheme::bpe) { return {}; }
+    if (value != nullptr && value->is_array_of(gguf::ValueType::i32)) {
+        WALLABY_TRY(const std::vector<int32_t> integers, metadata.integers(kScores));
+        scores_.assign(integers.begin(), integers.end());
+    } else {
+        WALLABY_TRY(scores_, metadata.floats(kScores));
+    }
+    if (scores_.size() != types_.size()) { return count_error(metadata, kScores, scores_.size(), n_tokens()); }
+    for (size_t id = 0; id < scores_.size(); id++) {
+        if (std::isnan(scores_[id])) {
+            return metadata.error(ErrorCode::model, kScores, fmt::format("the score of token {} is not a number", id));
+        }
+    }
+    return {};
+}
+
+Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
+    bytes_.fill(kNone);
+    for (int32_t id = 0; id < n_tokens(); id++) {
+        if (type(id) != TokenType::byte) { continue; }
+        const auto byte = parse_byte(text(id));
+        if (!byte) {
+            return metadata.error(ErrorCode::model, kTokens,
+                                  fmt::format("token {} is typed as a byte but is not spelled <0xHH>", id));
+        }
+        if (bytes_[*byte] == kNone) { bytes_[*byte] = id; }
+    }
+    if (has_types_ || scheme_ == Scheme::bpe) { return {}; }
+    // Without types, what is spelled like a byte is one.
+    for (int32_t id = 0; id < n_tokens(); id++) {
+        const auto byte = parse_byte(text(id));
+        if (!byte) { continue; }
+        types_[size_t(id)] = TokenType::byte;
+        if (bytes_[*byte] == kNone) { bytes_[*byte] = id; }
+    }
+    return {};
+}
+
+uint8_t Vocabulary::byte_value(int32_t id) const { return parse_byte(text(id)).value_or(0); }
+
+bool Vocabulary::is_plain(int32_t id) const {
+    switch (type(id)) {
+        case TokenType::normal:
+        case TokenType::user_defined:
+        case TokenType::unused:
+        case TokenType::undefined: return true;
+        case TokenType::unknown:
+        case TokenType::control:
+        case TokenType::byte: return false;
+    }
+    return false;
+}
+
+std::optional<int32_t> Vocabulary::byte_token(uint8_t byte) const {
+    if (bytes_[byte] == kNone) { return std::nullopt; }
+    return bytes_[byte];
+}
+
+std::optional<int32_t> Vocabulary::role(Role role) const {
+    const int32_t id = roles_[size_t(role)];
+    if (id == kNone) { return std::nullopt; }
+    return id;
+}
+
+}  // namespace wallaby::text

@@ -1,0 +1,145 @@
+// The same logits to the bit, however a text is cut into steps, what else is in the batch, and how many threads run:
+// the promise of docs/numerics.md. On models made here, on stories260K and on the golden ones where they are.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "support/data.h"
+#include "support/naive.h"
+#include "support/runner.h"
+#include "support/tiny_model.h"
+
+namespace {
+
+using namespace wallaby;
+using namespace wallaby::testing;
+
+std::vector<int32_t> some_tokens(size_t n, uint32_t n_vocab, uint64_t seed) {
+    sampling::Random random(seed);
+    std::vector<int32_t> out(n);
+    for (int32_t& t : out) { t = int32_t(random.next() % n_vocab); }
+    return out;
+}
+
+// Bit equality: NaN would not pass, nor -0 for +0.
+void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
+    ASSERT_EQ(a.size(), b.size()) << what;
+    for (size_t i = 0; i < a.size(); i++) {
+        ASSERT_EQ(std::bit_cast<uint32_t>(a[i]), std::bit_cast<uint32_t>(b[i])) << what << ", element " << i << ": " << a[i] << " against " << b[i];
+    }
+}
+
+void expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint32_t n_ctx, quant::Type kv) {
+    const RunnerOptions base{.n_ctx = n_ctx, .n_seqs = 2, .n_threads = 1, .kv = kv};
+    Runner runner(source, base);
+    const auto first = some_tokens(n_tokens, runner.n_vocab(), 1);
+    const auto second = some_tokens(n_tokens * 2 / 3, runner.n_vocab(), 2);
+    const auto expected = runner.feed(first);
+    const auto expected_second = runner.feed(second, 128, 1);
+    for (const size_t n_chunk : {size_t(1), size_t(7), size_t(64)}) {
+        runner.reset();
+        expect_same_bits(runner.feed(first, n_chunk), expected, "chunks of " + std::to_string(n_chunk));
+    }
+    // Two sequences in one batch, in unequal pieces and changing order.
+    runner.reset(0);
+    runner.reset(1);
+    std::vector<float> a, b;
+    const size_t n_vocab = runner.n_vocab();
+    for (size_t i = 0, j = 0; i < first.size() || j < second.size();) {
+        const size_t di = std::min<size_t>(5, first.size() - i), dj = std::min<size_t>(3, second.size() - j);
+        const Runner::Part pa{0, {first.begin() + std::ptrdiff_t(i), first.begin() + std::ptrdiff_t(i + di)}};
+        const Runner::Part pb{1, {second.begin() + std::ptrdiff_t(j), second.begin() + std::ptrdiff_t(j + dj)}};
+        const bool swapped = i % 2 == 1;
+        const auto logits = swapped ? runner.step({pb, pa}) : runner.step({pa, pb});
+        const auto middle = logits.begin() + std::ptrdiff_t((swapped ? dj : di) * n_vocab);
+        (swapped ? b : a).insert((swapped ? b : a).end(), logits.begin(), middle);
+        (swapped ? a : b).insert((swapped ? a : b).end(), middle, logits.end());
+        i += di;
+        j += dj;
+    }
+    expect_same_bits(a, expected, "interleaved, first sequence");
+    expect_same_bits(b, expected_second, "interleaved, second sequence");
+    for (const uint32_t n_threads : {2u, 3u, 4u}) {
+        RunnerOptions options = base;
+        options.n_threads = n_threads;
+        Runner threaded(source, options);
+        expect_same_bits(threaded.feed(first), expected, std::to_string(n_threads) + " threads");
+    }
+}
+
+const std::pair<const char*, TinyModel> models_made_here[] = {
+    {"llama", {}},
+    {"llama q8_0", {.type = quant::Type::q8_0}},
+    {"llama q4_0 tied", {.tied = true, .type = quant::Type::q4_0}},
+    {"llama moe", {.n_expert = 5, .n_used = 2, .biases = true}},
+    {"mistral3 yarn", {.architecture = "mistral3", .numbers = {{"rope.scaling.factor", 4.0f}, {"rope.scaling.original_context_length", 64}, {"attention.temperature_scale", 0.1f}},
+                       .strings = {{"rope.scaling.type", "yarn"}}}},
+    {"gpt2", {.architecture = "gpt2", .n_ctx = 512, .biases = true}},
+};
+
+TEST(BackendsDeterminism, ModelsMadeHere) {
+    for (const auto& [name, model] : models_made_here) {
+        SCOPED_TRACE(name);
+        expect_invariant(*model.open(), 150, 256, quant::Type::f32);
+        expect_invariant(*model.open(), 80, 256, quant::Type::f16);
+    }
+}
+
+TEST(BackendsDeterminism, PastRangesOf256) {
+    TinyModel model;
+    model.n_layers = 1;
+    model.n_embd = 32;
+    expect_invariant(*model.open(), 600, 640, quant::Type::f32);
+}
+
+TEST(BackendsDeterminism, Stories) {
+    WALLABY_NEED_DATA(data);
+    for (const char* name : {"stories260K.gguf", "stories260K-Q8_0.gguf", "stories260K-Q4_0.gguf"}) {
+        SCOPED_TRACE(name);
+        const auto source = must(gguf::open_gguf((data / "models" / "stories260K" / name).string()));
+        expect_invariant(*source, 140, 256, quant::Type::f32);
+        expect_invariant(*source, 140, 256, quant::Type::f16);
+    }
+}
+
+TEST(BackendsDeterminism, GoldenFamilies) {
+    WALLABY_NEED_DATA(data);
+    for (const char* name : {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense"}) {
+        SCOPED_TRACE(name);
+        expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())), 100, 256, quant::Type::f32);
+    }
+}
+
+RC_GTEST_PROP(BackendsDeterminism, AnyCutOfATextGivesTheSameBits, ()) {
+    static const auto source = TinyModel{.n_expert = 3, .n_used = 2, .type = quant::Type::q8_0}.open();
+    static Runner runner(*source, {.n_ctx = 256, .n_threads = 2, .kv = quant::Type::f16});
+    static const auto tokens = some_tokens(130, TinyModel::n_vocab, 9);
+    static const auto expected = [] {
+        runner.reset();
+        return runner.feed(tokens);
+    }();
+    runner.reset();
+    std::vector<float> got;
+    for (size_t i = 0; i < tokens.size();) {
+        const size_t n = std::min<size_t>(*rc::gen::inRange<size_t>(1, 100), tokens.size() - i);
+        const auto logits = runner.step({{0, {tokens.begin() + std::ptrdiff_t(i), tokens.begin() + std::ptrdiff_t(i + n)}}});
+        got.insert(got.end(), logits.begin(), logits.end());
+        i += n;
+    }
+    RC_ASSERT(got.size() == expected.size());
+    RC_ASSERT(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0);
+}
+
+// The reference back end against the naive evaluation in double: what is left is the rounding of each op to float32.
+TEST(BackendsAgainstDouble, ModelsMadeHere) {
+    for (const auto& [name, model] : models_made_here) {
+        const auto source = model.open();
+        Runner runner(*source, {.n_ctx = 256, .n_threads = 2});
+        const auto tokens = some_tokens(100, runner.n_vocab(), 4);
+        Naive naive(runner.model(), *source);
+        const double error = relative_error(runner.feed(tokens), naive.logits(tokens));
+        std::printf("[ measured ] %s: %.2g\n", name, error);
+        EXPECT_LE(error, 5e-7) << name;
+    }
+}
+
+}  // namespace

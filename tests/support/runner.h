@@ -1,0 +1,123 @@
+// A model on the reference back end, driven by token ids: what golden and property tests share.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "gguf/weight_source.h"
+#include "kv/pages.h"
+#include "models/models.h"
+#include "ops/program.h"
+#include "threads/pool.h"
+
+namespace wallaby::testing {
+
+// The value of a Result that a test relies on.
+template <class T>
+T must(Result<T> result) {
+    if (!result.ok()) {
+        ADD_FAILURE() << result.error().message();
+        std::abort();  // a test cannot go on without it
+    }
+    return std::move(result).value();
+}
+
+struct RunnerOptions {
+    uint32_t n_ctx = 512;
+    uint32_t n_seqs = 1;
+    uint32_t n_threads = 1;
+    quant::Type kv = quant::Type::f32;
+};
+
+class Runner {
+  public:
+    // `edit` may change the program before it is compiled: planted mistakes.
+    using Edit = std::function<void(ops::Model&)>;
+    Runner(const gguf::WeightSource& source, const RunnerOptions& options, const Edit& edit = {}) : pool_(options.n_threads) {
+        models::Options build;
+        build.n_ctx = options.n_ctx;
+        model_ = must(models::build(source, build));
+        if (edit) { edit(model_); }
+        const auto backend = backends::make_reference(pool_);
+        const auto plan = must(backend->plan(model_, {options.n_ctx, options.n_seqs, 128, options.kv, options.kv}));
+        executable_ = must(backend->compile(model_, source, plan, {}, {}));
+        pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
+        for (uint32_t i = 0; i < options.n_seqs; i++) { tables_.emplace_back(*pages_); }
+        n_past_.resize(options.n_seqs);
+    }
+    Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {}) : Runner(*must(gguf::open_gguf(path)), options, edit) {}
+
+    const ops::Model& model() const { return model_; }
+    uint32_t n_vocab() const { return model_.n_vocab; }
+    void reset(uint32_t sequence = 0) {
+        tables_[sequence].truncate(0);
+        n_past_[sequence] = 0;
+    }
+
+    struct Part {
+        uint32_t sequence;
+        std::vector<int32_t> tokens;
+    };
+    // Runs the parts as one batch; logits of every row: [rows][n_vocab].
+    std::vector<float> step(const std::vector<Part>& parts) {
+        backends::Batch batch;
+        for (const Part& part : parts) {
+            for (const int32_t token : part.tokens) { batch.rows.push_back({token, n_past_[part.sequence]++, part.sequence, true}); }
+            EXPECT_TRUE(tables_[part.sequence].reserve(n_past_[part.sequence]).ok());
+        }
+        for (const auto& table : tables_) { batch.pages.push_back(table.pages()); }
+        std::vector<float> logits(batch.rows.size() * model_.n_vocab);
+        const auto ran = executable_->run(0, batch, logits, {});
+        EXPECT_TRUE(ran.ok()) << (ran.ok() ? "" : ran.error().message());
+        return logits;
+    }
+    // The same tokens in chunks of at most n_chunk.
+    std::vector<float> feed(const std::vector<int32_t>& tokens, size_t n_chunk = 128, uint32_t sequence = 0) {
+        std::vector<float> out;
+        for (size_t i = 0; i < tokens.size(); i += n_chunk) {
+            const auto end = tokens.begin() + std::ptrdiff_t(std::min(i + n_chunk, tokens.size()));
+            const auto logits = step({{sequence, {tokens.begin() + std::ptrdiff_t(i), end}}});
+            out.insert(out.end(), logits.begin(), logits.end());
+        }
+        return out;
+    }
+    // Feeds `tokens`, then n times the argmax (the lowest id among equals).
+    std::vector<int32_t> greedy(const std::vector<int32_t>& tokens, size_t n) {
+        std::vector<int32_t> out;
+        std::vector<float> logits = feed(tokens);
+        while (out.size() < n) {
+            const auto last = logits.end() - std::ptrdiff_t(model_.n_vocab);
+            out.push_back(int32_t(std::max_element(last, logits.end()) - last));
+            if (out.size() < n) { logits = feed({out.back()}); }
+        }
+        return out;
+    }
+
+  private:
+    threads::Pool pool_;
+    ops::Model model_;
+    std::unique_ptr<backends::Executable> executable_;
+    std::unique_ptr<kv::PagePool> pages_;
+    std::vector<kv::PageTable> tables_;
+    std::vector<uint32_t> n_past_;
+};
+
+// ‖a − b‖ / ‖b‖; infinity where the lengths differ or anything is not a number.
+inline double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
+    if (a.size() != b.size()) { return INFINITY; }
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < a.size(); i++) {
+        difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+        norm += double(b[i]) * b[i];
+    }
+    const double r = std::sqrt(difference / norm);
+    return r == r ? r : INFINITY;
+}
+
+}  // namespace wallaby::testing

@@ -1,0 +1,164 @@
+// Small random models made in memory from a seed, so that tests of the engine need no data from elsewhere.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "gguf/weight_source.h"
+#include "quant/format.h"
+#include "sampling/random.h"
+#include "support/gguf_bytes.h"
+
+namespace wallaby::testing {
+
+struct TinyModel {
+    std::string architecture = "llama";  // llama, mistral3 or gpt2
+    uint32_t n_embd = 64, n_heads = 4, n_heads_kv = 2, n_ff = 96, n_layers = 2, n_ctx = 256;
+    uint32_t n_expert = 0, n_used = 0;
+    bool tied = false, biases = false;
+    quant::Type type = quant::Type::f32;  // of the matrices
+    uint64_t seed = 1;
+    std::map<std::string, float> numbers = {};         // further keys, after "<architecture>."
+    std::map<std::string, std::string> strings = {};   // the same
+    std::map<std::string, std::vector<float>> vectors = {};  // further tensors
+    std::string chat_template = {};
+    std::vector<std::string> without = {};             // tensors and keys left out: a file with a hole
+
+    // <unk> <s> </s>, the 256 byte tokens, and pieces: enough for a SentencePiece tokenizer that encodes any text.
+    static std::vector<std::string> tokens() {
+        std::vector<std::string> out{"<unk>", "<s>", "</s>"};
+        for (int i = 0; i < 256; i++) {
+            char text[8];
+            std::snprintf(text, sizeof(text), "<0x%02X>", i);
+            out.push_back(text);
+        }
+        for (const char* piece : {"\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "\u2581abc"}) { out.push_back(piece); }
+        return out;
+    }
+    static constexpr uint32_t n_vocab = 269;
+
+    std::vector<uint8_t> build() const {
+        GgufBytes file;
+        sampling::Random random(seed);
+        write_metadata(file);
+        const uint32_t head = n_embd / n_heads, n_kv = head * n_heads_kv;
+        const auto put = [&](const std::string& name, std::vector<uint64_t> dims, double mean, double spread, quant::Type as) {
+            size_t n = 1;
+            for (const uint64_t d : dims) { n *= d; }
+            std::vector<float> values(n);
+            for (float& v : values) {  // nearly normal: the sum of four uniform numbers
+                const double u = random.uniform() + random.uniform() + random.uniform() + random.uniform() - 2;
+                v = float(mean + spread * u * 1.7320508);
+            }
+            if (is_out(name)) { return; }
+            const quant::Format& format = quant::format_of(as);
+            std::vector<uint8_t> bytes(n / format.block_len * format.block_bytes);
+            format.encode(values.data(), bytes.data(), n / format.block_len);
+            file.tensor(name, dims, uint32_t(as), bytes);
+        };
+        const auto matrix = [&](const std::string& name, uint64_t n_in, uint64_t n_out, uint64_t n_matrices = 1) {
+            std::vector<uint64_t> dims{n_in, n_out};
+            if (n_matrices != 1) { dims.push_back(n_matrices); }
+            put(name + ".weight", dims, 0, 1 / std::sqrt(double(n_in)), type);
+            if (biases && n_matrices == 1) { put(name + ".bias", {n_out}, 0, 0.1, quant::Type::f32); }
+        };
+        const bool is_gpt2 = architecture == "gpt2";
+        const auto norm = [&](const std::string& name) {
+            put(name + ".weight", {n_embd}, 1, 0.1, quant::Type::f32);
+            if (is_gpt2) { put(name + ".bias", {n_embd}, 0, 0.1, quant::Type::f32); }
+        };
+        put("token_embd.weight", {n_embd, n_vocab}, 0, 1, type);
+        if (is_gpt2) { put("position_embd.weight", {n_embd, n_ctx}, 0, 0.5, type); }
+        for (uint32_t il = 0; il < n_layers; il++) {
+            const std::string blk = "blk." + std::to_string(il) + ".";
+            norm(blk + "attn_norm");
+            norm(blk + "ffn_norm");
+            if (is_gpt2) {
+                matrix(blk + "attn_qkv", n_embd, n_embd + 2 * n_kv);
+            } else {
+                matrix(blk + "attn_q", n_embd, n_embd);
+                matrix(blk + "attn_k", n_embd, n_kv);
+                matrix(blk + "attn_v", n_embd, n_kv);
+            }
+            matrix(blk + "attn_output", n_embd, n_embd);
+            const std::string suffix = n_expert == 0 ? "" : "_exps";
+            const uint64_t n_matrices = n_expert == 0 ? 1 : n_expert;
+            if (n_expert != 0) { matrix(blk + "ffn_gate_inp", n_embd, n_expert); }
+            if (!is_gpt2) { matrix(blk + "ffn_gate" + suffix, n_embd, n_ff, n_matrices); }
+            matrix(blk + "ffn_up" + suffix, n_embd, n_ff, n_matrices);
+            matrix(blk + "ffn_down" + suffix, n_ff, n_embd, n_matrices);
+        }
+        norm("output_norm");
+        if (!tied) { put("output.weight", {n_embd, n_vocab}, 0, 1 / std::sqrt(double(n_embd)), type); }
+        for (const auto& [name, values] : vectors) { file.tensor_f32(name, {values.size()}, values); }
+        return file.build();
+    }
+
+    // The same, opened; keeps its bytes.
+    std::unique_ptr<gguf::WeightSource> open() const { return open_bytes(build()); }
+
+    static std::unique_ptr<gguf::WeightSource> open_bytes(std::vector<uint8_t> bytes) {
+        class Owned final : public base::ByteSource {
+          public:
+            explicit Owned(std::vector<uint8_t> b) : bytes_(std::move(b)), view_(bytes_, "tiny.gguf") {}
+            uint64_t size() const override { return view_.size(); }
+            Result<void> read(uint64_t offset, std::span<uint8_t> out) const override { return view_.read(offset, out); }
+            const std::string& name() const override { return view_.name(); }
+
+          private:
+            std::vector<uint8_t> bytes_;
+            base::MemorySource view_;
+        };
+        auto opened = gguf::open_gguf(std::make_unique<Owned>(std::move(bytes)));
+        if (!opened.ok()) { throw std::runtime_error(opened.error().message()); }
+        return std::move(opened).value();
+    }
+
+  private:
+    bool is_out(const std::string& name) const { return std::find(without.begin(), without.end(), name) != without.end(); }
+
+    void write_metadata(GgufBytes& file) const {
+        const auto put = [&](const std::string& suffix, auto value) {
+            if (!is_out(suffix) && !numbers.contains(suffix)) { file.kv(architecture + "." + suffix, value); }
+        };
+        file.kv("general.architecture", architecture);
+        put("context_length", n_ctx);
+        put("embedding_length", n_embd);
+        put("block_count", n_layers);
+        put("feed_forward_length", n_ff);
+        put("attention.head_count", n_heads);
+        put("attention.head_count_kv", n_heads_kv);
+        put("attention.layer_norm_rms_epsilon", 1e-5f);
+        put("attention.layer_norm_epsilon", 1e-5f);
+        if (n_expert != 0) {
+            put("expert_count", n_expert);
+            put("expert_used_count", n_used);
+        }
+        for (const auto& [suffix, value] : numbers) {
+            const bool counts = suffix.ends_with("length") || suffix.ends_with("count") || suffix.ends_with("head_count_kv") || suffix.ends_with("window");
+            if (counts && value >= 0 && value < 4294967296.0f) {
+                file.kv(architecture + "." + suffix, uint32_t(value));
+            } else {
+                file.kv(architecture + "." + suffix, value);
+            }
+        }
+        for (const auto& [suffix, value] : strings) { file.kv(architecture + "." + suffix, value); }
+        if (!chat_template.empty()) { file.kv("tokenizer.chat_template", chat_template); }
+        const std::vector<std::string> texts = tokens();
+        std::vector<float> scores;
+        std::vector<int32_t> types;
+        for (size_t i = 0; i < texts.size(); i++) {
+            scores.push_back(-float(i));
+            types.push_back(i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1);
+        }
+        file.kv("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", texts).array("tokenizer.ggml.scores", scores);
+        file.array("tokenizer.ggml.token_type", types).kv("tokenizer.ggml.bos_token_id", 1u).kv("tokenizer.ggml.eos_token_id", 2u);
+    }
+};
+
+}  // namespace wallaby::testing
