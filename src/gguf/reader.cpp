@@ -350,8 +350,8 @@ Result<File> read_file(const base::ByteSource& source, const Limits& limits) {
     }
     std::vector<Place> places;
     for (uint64_t i = 0; i < n_kv; i++) {
-        WALLABY_TRY(Place place, read_kv(in, limits));
-        places.push_back(std::move(place));
+        WALLABY_TRY(const Place place, read_kv(in, limits));
+        places.push_back(place);
     }
     std::vector<uint64_t> records;
     for (uint64_t i = 0; i < n_tensors; i++) {

@@ -108,7 +108,7 @@ void BpeEncoder::add_merge(std::string_view left, std::string_view right, uint32
     merges_.insert(from_left, from_right, {rank, intern(bytes)});
 }
 
-Result<void> BpeEncoder::encode(std::string_view text, bool /*after_special*/, std::vector<int32_t>& out) const {
+Result<void> BpeEncoder::encode(std::string_view text, std::vector<int32_t>& out) const {
     WordSplitter splitter(pretokenizer_, text.size());
     Merger merger;
     std::vector<uint32_t> ends;

@@ -44,7 +44,7 @@ class BpeEncoder final : public Encoder {
     static Result<std::unique_ptr<Encoder>> load(const gguf::Metadata& metadata, const Vocabulary& vocabulary,
                                                  const PretokenizerRule& rule);
 
-    Result<void> encode(std::string_view text, bool after_special, std::vector<int32_t>& out) const override;
+    Result<void> encode(std::string_view text, std::vector<int32_t>& out) const override;
 
   private:
     BpeEncoder(const Vocabulary& vocabulary, const PretokenizerRule& rule) : vocabulary_(vocabulary), rule_(rule) {}

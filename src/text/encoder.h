@@ -11,9 +11,9 @@ namespace wallaby::text {
 class Encoder {
   public:
     virtual ~Encoder() = default;
-    // Appends the tokens of `text`, any bytes of at most Tokenizer::kMaxTextBytes. `after_special`: the text stands at
-    // the beginning or follows a special token. Thread-safe.
-    virtual Result<void> encode(std::string_view text, bool after_special, std::vector<int32_t>& out) const = 0;
+    // Appends the tokens of `text`, any bytes of at most Tokenizer::kMaxTextBytes. The text stands at the beginning or
+    // follows a special token. Thread-safe.
+    virtual Result<void> encode(std::string_view text, std::vector<int32_t>& out) const = 0;
 };
 
 }  // namespace wallaby::text

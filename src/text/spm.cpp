@@ -55,10 +55,10 @@ SpmEncoder::SpmEncoder(const Vocabulary& vocabulary, bool space_prefix)
     }
 }
 
-Result<void> SpmEncoder::encode(std::string_view text, bool after_special, std::vector<int32_t>& out) const {
+Result<void> SpmEncoder::encode(std::string_view text, std::vector<int32_t>& out) const {
     Merger merger;
     std::string word;
-    bool needs_prefix = space_prefix_ && after_special;
+    bool needs_prefix = space_prefix_;
     while (!text.empty()) {
         // A space put before a text that begins with spaces joins them: they are one run.
         const size_t n = words_are_apart_ ? word_end(text) : text.size();

@@ -11,11 +11,10 @@ namespace wallaby::text {
 
 class SpmEncoder final : public Encoder {
   public:
-    // `vocabulary` outlives the encoder. `space_prefix`: a space is put before text that starts or follows a special
-    // token.
+    // `vocabulary` outlives the encoder. `space_prefix`: a space is put before each text.
     SpmEncoder(const Vocabulary& vocabulary, bool space_prefix);
 
-    Result<void> encode(std::string_view text, bool after_special, std::vector<int32_t>& out) const override;
+    Result<void> encode(std::string_view text, std::vector<int32_t>& out) const override;
 
   private:
     void encode_word(std::string_view word, class Merger& merger, std::vector<int32_t>& out) const;

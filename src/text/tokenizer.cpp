@@ -128,10 +128,10 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
                      {}, "Split the text."};
     }
     std::vector<int32_t> out;
+    out.reserve(text.size() / 3 + 2);
     if (options.add_special && add_bos_) { out.push_back(*bos()); }
 
     const SpecialMatcher& specials = options.parse_special ? all_specials_ : user_defined_;
-    bool after_special = true;
     size_t begin = 0;  // of the plain text before `at`
     for (size_t at = 0; at < text.size();) {
         const auto match = specials.longest(vocabulary_, text.substr(at));
@@ -139,14 +139,13 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
             at++;
             continue;
         }
-        if (at > begin) { WALLABY_OK(encoder_->encode(text.substr(begin, at - begin), after_special, out)); }
+        if (at > begin) { WALLABY_OK(encoder_->encode(text.substr(begin, at - begin), out)); }
         out.push_back(match->id);
-        after_special = true;
         at += match->n_bytes;
         while (eats_spaces_[size_t(match->id)] && at < text.size() && is_ascii_space(text[at])) { at++; }
         begin = at;
     }
-    if (begin < text.size()) { WALLABY_OK(encoder_->encode(text.substr(begin), after_special, out)); }
+    if (begin < text.size()) { WALLABY_OK(encoder_->encode(text.substr(begin), out)); }
 
     if (options.add_special && add_eos_) { out.push_back(*eos()); }
     return out;

@@ -30,6 +30,9 @@ class Tokenizer {
   public:
     static constexpr size_t kMaxTextBytes = size_t(64) << 20;
 
+    Tokenizer(const Tokenizer&) = delete;  // nor does it move: its encoder points into it
+    Tokenizer& operator=(const Tokenizer&) = delete;
+
     // Refuses tokenizer.ggml.model other than "llama" and "gpt2", unknown tokenizer.ggml.pre, and what Vocabulary and
     // BpeEncoder refuse; errors name the key.
     static Result<std::unique_ptr<Tokenizer>> load(const gguf::Metadata& metadata);
@@ -79,7 +82,7 @@ class Tokenizer {
     void load_specials(const gguf::Metadata& metadata);
 
     Vocabulary vocabulary_;
-    std::unique_ptr<Encoder> encoder_;  // points into vocabulary_, so a Tokenizer does not move
+    std::unique_ptr<Encoder> encoder_;  // points into vocabulary_
     SpecialMatcher user_defined_;       // found in any text
     SpecialMatcher all_specials_;       // found where special tokens are parsed
     std::vector<bool> eats_spaces_;     // by token: white space after it is dropped

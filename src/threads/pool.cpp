@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "base/float_environment.h"
+
 namespace wallaby::threads {
 namespace {
 
@@ -50,6 +52,7 @@ Pool::~Pool() {
 }
 
 void Pool::work_on(Job& job, unsigned worker) {
+    const base::FloatEnvironment standard;  // of this thread, for as long as it works
     const int outer = std::exchange(current_worker, int(worker));
     while (!job.stop.stop_requested()) {
         const uint64_t chunk = job.next.fetch_add(1, std::memory_order_relaxed);

@@ -1,5 +1,6 @@
 // A fork-join pool: one job at a time, cut into chunks that threads take by an atomic counter. The caller works too.
-// Which thread computes a chunk never changes what it computes: results must depend on the chunk alone.
+// Which thread computes a chunk never changes what it computes: results must depend on the chunk alone, and work runs in
+// the standard floating-point environment.
 #pragma once
 #include <atomic>
 #include <condition_variable>

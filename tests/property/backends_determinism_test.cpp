@@ -129,6 +129,21 @@ RC_GTEST_PROP(BackendsDeterminism, AnyCutOfATextGivesTheSameBits, ()) {
     RC_ASSERT(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0);
 }
 
+// No family scales an expert's bias; the op can.
+TEST(BackendsAgainstDouble, ScaledBiasesOfExperts) {
+    TinyModel tiny{.n_expert = 5, .n_used = 2, .biases = true};
+    for (const char* name : {"blk.0.ffn_up_exps.scale", "blk.0.ffn_down_exps.scale"}) { tiny.vectors[name] = {0.5f, -1, 2, 1.5f, -0.25f}; }
+    const auto source = tiny.open();
+    Runner runner(*source, {.n_ctx = 256}, [](ops::Model& model) {
+        for (ops::Op& op : model.programs[0].ops) {
+            if (auto* matmul = std::get_if<ops::Matmul>(&op.spec)) { matmul->scale_bias = true; }
+        }
+    });
+    const auto tokens = some_tokens(60, runner.n_vocab(), 4);
+    Naive naive(runner.model(), *source);
+    EXPECT_LE(relative_error(runner.feed(tokens), naive.logits(tokens)), 5e-7);
+}
+
 // The reference back end against the naive evaluation in double: what is left is the rounding of each op to float32.
 TEST(BackendsAgainstDouble, ModelsMadeHere) {
     for (const auto& [name, model] : models_made_here) {

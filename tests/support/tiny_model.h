@@ -65,7 +65,7 @@ struct TinyModel {
             std::vector<uint64_t> dims{n_in, n_out};
             if (n_matrices != 1) { dims.push_back(n_matrices); }
             put(name + ".weight", dims, 0, 1 / std::sqrt(double(n_in)), type);
-            if (biases && n_matrices == 1) { put(name + ".bias", {n_out}, 0, 0.1, quant::Type::f32); }
+            if (biases) { put(name + ".bias", {n_out * n_matrices}, 0, 0.1, quant::Type::f32); }
         };
         const bool is_gpt2 = architecture == "gpt2";
         const auto norm = [&](const std::string& name) {

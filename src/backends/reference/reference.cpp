@@ -11,6 +11,7 @@
 #include "backends/reference/kernels.h"
 #include "base/arena.h"
 #include "base/checked.h"
+#include "base/float_environment.h"
 
 namespace wallaby::backends {
 namespace {
@@ -216,6 +217,7 @@ Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, si
 }
 
 Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) {
+    const base::FloatEnvironment standard;
     WALLABY_OK(check(batch, program, logits.size()));
     program_ = &model_.programs[program];
     layout_ = &layouts_[program];

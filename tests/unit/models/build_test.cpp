@@ -71,6 +71,7 @@ TEST(ModelsBuild, WrongShapes) {
     expect_refused({.vectors = {{"blk.0.attn_norm.weight", {1, 2, 3}}}, .without = {"blk.0.attn_norm.weight"}}, {"blk.0.attn_norm.weight", "64"});
     expect_refused({.numbers = {{"feed_forward_length", 95}}}, {"ffn_gate", "64 x 95"});
     expect_refused({.n_layers = 2, .numbers = {{"block_count", 3}}}, {"blk.2."});
+    expect_refused({.n_expert = 4, .n_used = 2, .numbers = {{"expert_count", 3}}}, {"blk.0.ffn_gate_inp.weight", "blk.0.ffn_gate_exps.weight", "64 x 96 x 3"});
 }
 
 TEST(ModelsBuild, TensorsThatTheFamilyDoesNotKnowAreRefused) {

@@ -1,0 +1,111 @@
+"""./dev over stand-ins for cmake, ctest and the package tools: what it passes on, prints where, and returns."""
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
+
+# Each stand-in appends its command line to $CALLS. FAIL names the one that fails.
+TOOLS = {
+    "cmake": """echo "noise from cmake"; echo "compiler says no" >&2
+case "$*" in
+    *--target*) target="$HOME/root/build/release/${!#}"
+                printf '#!/bin/sh\\necho "${0##*/}|$PWD|$*"; exit 7\\n' > "$target"
+                chmod +x "$target" ;;
+esac""",
+    "ctest": """mkdir -p "$HOME/root/build/release/Testing/Temporary"
+printf '1/2 Test #1: A.a ... Passed\\n50%% tests passed, 1 tests failed out of 2\\n\\nTotal Test time\\n'
+printf 'x_test.cpp:3: Skipped\\nno data\\n[  SKIPPED ] A.b\\nx_test.cpp:9: Skipped\\nno data\\n' \\
+    > "$HOME/root/build/release/Testing/Temporary/LastTest.log\"""",
+    "dpkg-query": """for package; do :; done
+case " $MISSING " in *" $package "*) exit 1 ;; *) printf installed ;; esac""",
+    "apt-get": "echo noise from apt",
+    "sudo": '"$@"',
+}
+
+
+class Dev(unittest.TestCase):
+    def setUp(self):
+        self.home = os.path.realpath(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.home)
+        os.makedirs(os.path.join(self.home, "root"))
+        os.makedirs(os.path.join(self.home, "bin"))
+        os.makedirs(os.path.join(self.home, "else where"))
+        self.dev = shutil.copy(os.path.join(ROOT, "dev"), os.path.join(self.home, "root"))
+        shutil.copy(os.path.join(ROOT, "CMakePresets.json"), os.path.join(self.home, "root"))
+        self.calls_path = os.path.join(self.home, "calls")
+        for name, body in TOOLS.items():
+            path = os.path.join(self.home, "bin", name)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f'#!/bin/bash\necho "{name} $*" >> "$CALLS"\n{body}\n[[ $FAIL != {name} ]]\n')
+            os.chmod(path, 0o755)
+
+    def run_dev(self, *arguments, **environment):
+        env = {"HOME": self.home, "CALLS": self.calls_path, "FAIL": "", "MISSING": "", **environment,
+               "PATH": os.path.join(self.home, "bin") + ":/usr/bin:/bin"}
+        return subprocess.run([self.dev, *arguments], cwd=os.path.join(self.home, "else where"), env=env, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    def calls(self, name):
+        with open(self.calls_path, encoding="utf-8") as file:
+            return [line.strip() for line in file if line.startswith(name + " ")]
+
+    def test_run_gives_the_program_its_arguments_folder_and_stdout(self):
+        done = self.run_dev("run", "-m", "a b.gguf", "Once upon")
+        self.assertEqual(done.stdout, f"wallaby|{self.home}/else where|run -m a b.gguf Once upon\n")
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(done.returncode, 7)
+
+    def test_other_verbs(self):
+        self.assertTrue(self.run_dev("wallaby", "inspect", "m").stdout.endswith("|inspect m\n"))
+        self.assertTrue(self.run_dev("bench", "-n", "3").stdout.startswith("engine_bench|"))
+        unknown = self.run_dev("nonsense")
+        self.assertEqual((unknown.returncode, unknown.stdout), (2, ""))
+        self.assertIn("./dev setup", self.run_dev().stdout)
+
+    def test_a_failed_build_is_reported_and_nothing_runs(self):
+        self.run_dev("run")  # a binary of an earlier build is there
+        done = self.run_dev("run", FAIL="cmake")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("compiler says no", done.stderr)
+        self.assertIn("dev: the build failed", done.stderr)
+        self.assertEqual(self.run_dev("test", FAIL="cmake").returncode, 1)
+        self.assertNotEqual(self.run_dev("build", FAIL="cmake").returncode, 0)
+
+    def test_configures_once(self):
+        for _ in range(3):
+            self.run_dev("run")
+        self.assertEqual(len([call for call in self.calls("cmake") if "--preset" in call]), 1)
+        self.run_dev("build", "asan")
+        self.assertIn("--preset asan", self.calls("cmake")[-2])
+
+    def test_a_failed_configuration_is_tried_again(self):
+        self.run_dev("run", FAIL="cmake")
+        self.run_dev("run")
+        self.assertEqual(len([call for call in self.calls("cmake") if "--preset" in call]), 2)
+
+    def test_installs_what_is_missing_and_no_more(self):
+        self.run_dev("run")
+        self.assertEqual(self.calls("apt-get"), [])
+        done = self.run_dev("run", MISSING="ccache libcli11-dev clang-tidy")
+        self.assertEqual(self.calls("apt-get"),
+                         ["apt-get update -q", "apt-get install -y -q --no-install-recommends ccache libcli11-dev"])
+        self.assertNotIn("noise", done.stdout)
+        self.run_dev("setup", MISSING="clang-tidy")
+        self.assertEqual(self.calls("apt-get")[-1], "apt-get install -y -q --no-install-recommends clang-tidy")
+        failed = self.run_dev("run", MISSING="ccache", FAIL="apt-get")
+        self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+
+    def test_the_tests_summary_comes_last(self):
+        done = self.run_dev("test", "-R", "Some")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stdout.splitlines(), ["1/2 Test #1: A.a ... Passed", "skipped: 2 tests: no data",
+                                                    "50% tests passed, 1 tests failed out of 2", "", "Total Test time"])
+        self.assertTrue(self.calls("ctest")[0].endswith("-R Some"))
+        self.assertNotEqual(self.run_dev("test", FAIL="ctest").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,75 @@
+// Time grows with the text, not with its square, whatever the text. Quadratic code takes four times as long for twice
+// the text; the bound between is wide because the machine may be busy.
+#include <gtest/gtest.h>
+#include <time.h>
+
+#include <algorithm>
+#include <random>
+
+#include "unit/text/toy_vocabulary.h"
+
+namespace {
+
+using namespace wallaby;
+using namespace wallaby::testing;
+
+// Of this thread's own processor time: other work on the machine counts little.
+double seconds_to_encode(const text::Tokenizer& tokenizer, const std::string& text) {
+    const auto now = [] {
+        timespec t{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+    };
+    const double start = now();
+    const bool ok = tokenizer.encode(text).ok();
+    return ok ? now() - start : 1e9;
+}
+
+std::string random_bytes(size_t n) {
+    std::mt19937 random(5);
+    std::string out(n, '\0');
+    for (char& c : out) { c = char(random()); }
+    return out;
+}
+
+void expect_linear(const text::Tokenizer& tokenizer, const char* name) {
+    constexpr size_t kBytes = 1 << 16;
+    const std::string words = random_bytes(2 * kBytes);
+    const std::string letters = [] {
+        std::string out = random_bytes(2 * kBytes);
+        for (char& c : out) { c = char('a' + uint8_t(c) % 3); }
+        return out;
+    }();
+    const size_t n = 2 * kBytes;
+    for (const std::string& text : {std::string(n, 'a'), std::string(n, ' '), std::string(n, '\n'), std::string(n, '<'),
+                                    words, letters, std::string(n, ' ') + "7"}) {
+        // The fastest of several runs of each, more of them while a neighbour disturbs: nothing helps quadratic code.
+        double half = 1e9, whole = 1e9;
+        for (int run = 0; run < 12 && (run < 2 || whole >= 3 * half); run++) {
+            half = std::min(half, seconds_to_encode(tokenizer, text.substr(text.size() - kBytes)));
+            whole = std::min(whole, seconds_to_encode(tokenizer, text));
+        }
+        EXPECT_LT(whole, 3 * half) << name << " on " << int(text[0]);
+    }
+}
+
+TEST(TextLinearTime, Spm) {
+    Toy toy = spm_toy();
+    for (const char* piece : {"aa", "aaaa", "▁▁▁▁", "\n\n", "<<", "ba", "ca", "bab"}) { toy.add(piece, -20); }
+    toy.add("<<<<<<<<<<<<<<<<<<<<x", 0, 3);
+    expect_linear(*toy.load(), "spm");
+    toy.add("a▁b", -30);  // texts cannot be cut into words
+    expect_linear(*toy.load(), "spm over spaces");
+    for (float& score : toy.scores) { score = 0; }
+    expect_linear(*toy.load(), "spm without scores");
+}
+
+TEST(TextLinearTime, Bpe) {
+    Toy toy = bpe_toy({"a a", "aa aa", "Ġ Ġ", "ĠĠ ĠĠ", "Ċ Ċ", "< <", "b a", "c a", "b c", "aaaa aaaa"});
+    for (const char* pre : {"default", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "gpt-4o", "tekken"}) {
+        const auto tokenizer = std::move(load_tokenizer(toy.file().kv("tokenizer.ggml.pre", pre))).value();
+        expect_linear(*tokenizer, pre);
+    }
+}
+
+}  // namespace

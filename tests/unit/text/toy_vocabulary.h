@@ -1,0 +1,84 @@
+// Small vocabularies in memory, for tests.
+#pragma once
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gguf/reader.h"
+#include "support/gguf_bytes.h"
+#include "text/tokenizer.h"
+
+namespace wallaby::testing {
+
+inline Result<std::unique_ptr<text::Tokenizer>> load_tokenizer(const GgufBytes& file) {
+    const std::vector<uint8_t> bytes = file.build();
+    const base::MemorySource source(bytes, "toy.gguf");
+    WALLABY_TRY(const gguf::File read, gguf::read_file(source));
+    return text::Tokenizer::load(read.metadata);
+}
+
+struct Toy {
+    std::string model;
+    std::vector<std::string> tokens;
+    std::vector<float> scores;
+    std::vector<int32_t> types;
+    std::vector<std::string> merges;
+
+    int32_t add(std::string_view text, float score = 0, int32_t type = 1) {
+        tokens.emplace_back(text);
+        scores.push_back(score);
+        types.push_back(type);
+        return int32_t(tokens.size()) - 1;
+    }
+    // The keys that every file of this kind has.
+    GgufBytes file() const {
+        GgufBytes out;
+        out.kv("tokenizer.ggml.model", model).array("tokenizer.ggml.tokens", tokens);
+        out.array("tokenizer.ggml.token_type", types);
+        if (model == "llama") { out.array("tokenizer.ggml.scores", scores); }
+        if (model == "gpt2") { out.array("tokenizer.ggml.merges", merges); }
+        return out;
+    }
+    std::unique_ptr<text::Tokenizer> load() const { return std::move(load_tokenizer(file())).value(); }
+};
+
+// <unk> <s> </s>, the 256 byte tokens (3 to 258), and a few pieces.
+inline Toy spm_toy() {
+    Toy toy{.model = "llama", .tokens = {}, .scores = {}, .types = {}, .merges = {}};
+    toy.add("<unk>", 0, 2);
+    toy.add("<s>", 0, 3);
+    toy.add("</s>", 0, 3);
+    for (int byte = 0; byte < 256; byte++) { toy.add(fmt::format("<0x{:02X}>", byte), 0, 6); }
+    float score = 0;
+    for (const char* piece : {"ab", "▁a", "▁ab", "abab", "▁▁", "a", "b", "c", "▁", "é"}) { toy.add(piece, score--); }
+    return toy;
+}
+
+// How byte-level vocabularies spell a byte.
+inline std::string spelled(int byte) {
+    const auto printable = [](int b) { return (b > 32 && b < 127) || (b > 160 && b != 173); };
+    int character = byte;
+    if (!printable(byte)) {
+        character = 256;
+        for (int b = 0; b < byte; b++) { character += printable(b) ? 0 : 1; }
+    }
+    if (character < 128) { return std::string(1, char(character)); }
+    return {char(0xC0 | character >> 6), char(0x80 | (character & 63))};
+}
+
+// The 256 bytes (byte b is token b), <|end|> (256), and pieces with their merges.
+inline Toy bpe_toy(const std::vector<std::string>& merges = {"a b", "Ġ a", "Ġa b", "ab ab"}) {
+    Toy toy{.model = "gpt2", .tokens = {}, .scores = {}, .types = {}, .merges = merges};
+    for (int byte = 0; byte < 256; byte++) { toy.add(spelled(byte)); }
+    toy.add("<|end|>", 0, 3);
+    for (std::string merge : merges) {
+        merge.erase(merge.find(' '), 1);
+        toy.add(merge);
+    }
+    return toy;
+}
+
+}  // namespace wallaby::testing
