@@ -1,8 +1,8 @@
 // What the engine does with a model on this machine, beside what the machine allows:
 //   engine_bench MODEL.gguf [n_prompt=64] [n_decode=16] [repeats=5] [threads]
-// Each repeat measures, in turn: read bandwidth (all threads sum a buffer larger than the caches), a prompt, a decode, and
-// how long a stop request during a prompt takes to be obeyed. Prints the median and the range of each. Run it on an idle
-// machine; docs/performance.md holds results.
+// Each repeat measures, in turn: read bandwidth (all threads sum a buffer larger than the caches), a prompt, a decode,
+// and how long a stop request during a prompt takes to be obeyed. Prints the median and the range of each. Run it on an
+// idle machine; docs/performance.md holds results.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -22,7 +22,8 @@ struct Series {
     std::vector<double> values;
     void print(const char* what, const char* unit) {
         std::sort(values.begin(), values.end());
-        std::printf("| %-28s | %10.3f | %10.3f – %.3f | %s |\n", what, values[values.size() / 2], values.front(), values.back(), unit);
+        std::printf("| %-28s | %10.3f | %10.3f – %.3f | %s |\n", what, values[values.size() / 2], values.front(),
+                    values.back(), unit);
     }
 };
 
@@ -59,9 +60,7 @@ std::vector<int32_t> some_tokens(size_t n, uint32_t n_vocab) {
     return out;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int measure(int argc, char** argv) {
     if (argc < 2) {
         std::fprintf(stderr, "usage: engine_bench MODEL.gguf [n_prompt] [n_decode] [repeats] [threads]\n");
         return 2;
@@ -70,7 +69,8 @@ int main(int argc, char** argv) {
     const size_t n_prompt = size_t(number(2, 64)), n_decode = size_t(number(3, 16)), n_repeats = size_t(number(4, 5));
     threads::Pool pool(argc > 5 ? unsigned(number(5, 1)) : 0);
     const double start = base::monotonic_seconds();
-    const auto model = must(engine::Model::load(argv[1], {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
+    const auto model = must(
+        engine::Model::load(argv[1], {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
     const double load_seconds = base::monotonic_seconds() - start;
 
     auto arena = must(base::Arena::create(uint64_t(1) << 30));
@@ -90,7 +90,8 @@ int main(int argc, char** argv) {
         for (size_t i = 0; i < n_decode; i++) { event = must(session->next({})); }
         prompts.values.push_back(double(event.timings.n_prompt) / event.timings.prompt_seconds);
         decodes.values.push_back(double(n_decode) / event.timings.generated_seconds);
-        of_floor.values.push_back(100 * decodes.values.back() * double(model->plan().weight_bytes) / (bandwidth.values.back() * 1e9));
+        of_floor.values.push_back(100 * decodes.values.back() * double(model->plan().weight_bytes) /
+                                  (bandwidth.values.back() * 1e9));
 
         const auto stopped = must(engine::Session::create(model, options));
         if (!stopped->append(prompt).ok()) { return 1; }
@@ -104,12 +105,17 @@ int main(int argc, char** argv) {
         const auto ended = stopped->next(source.get_token());
         const double returned = base::monotonic_seconds();
         asker.join();
-        if (!ended.ok() && ended.error().code == ErrorCode::cancelled) { stops.values.push_back(1e3 * (returned - asked)); }
+        if (!ended.ok() && ended.error().code == ErrorCode::cancelled) {
+            stops.values.push_back(1e3 * (returned - asked));
+        }
     }
     struct rusage usage {};
     ::getrusage(RUSAGE_SELF, &usage);
-    std::printf("%s: %u threads, prompt %zu, decode %zu, %zu repeats; loaded in %.2f s; planned %.1f MiB, peak %.1f MiB without the probe's buffer\n\n", argv[1],
-                pool.size(), n_prompt, n_decode, n_repeats, load_seconds, double(model->plan().total()) / (1 << 20), double(usage.ru_maxrss) / 1024 - 1024);
+    std::printf(
+        "%s: %u threads, prompt %zu, decode %zu, %zu repeats; loaded in %.2f s; planned %.1f MiB, peak %.1f MiB "
+        "without the probe's buffer\n\n",
+        argv[1], pool.size(), n_prompt, n_decode, n_repeats, load_seconds, double(model->plan().total()) / (1 << 20),
+        double(usage.ru_maxrss) / 1024 - 1024);
     std::printf("| %-28s | %10s | %s | %s |\n|---|--:|--:|---|\n", "", "median", "range", "unit");
     bandwidth.print("read bandwidth", "GB/s");
     prompts.print("prompt", "tokens/s");
@@ -117,4 +123,15 @@ int main(int argc, char** argv) {
     of_floor.print("decode, share of the floor", "% of bandwidth ÷ weight bytes");
     if (!stops.values.empty()) { stops.print("stop request obeyed", "ms"); }
     return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return measure(argc, argv);
+    } catch (...) {
+        std::fputs("engine_bench: out of memory\n", stderr);
+        return 1;
+    }
 }

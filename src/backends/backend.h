@@ -60,8 +60,9 @@ class Backend {
     virtual ~Backend() = default;
     virtual Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const = 0;
     // Loads the weights. The model must outlive the executable; the source is not needed afterwards.
-    virtual Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source, const MemoryPlan& plan,
-                                                        const base::Progress& progress, std::stop_token stop) const = 0;
+    virtual Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source,
+                                                        const MemoryPlan& plan, const base::Progress& progress,
+                                                        std::stop_token stop) const = 0;
 };
 
 // The back end that defines each op: plain C++, sums in double, one rounding to float32 per op (docs/numerics.md).

@@ -8,8 +8,9 @@
 namespace wallaby::backends {
 
 struct Layout {
-    std::vector<uint64_t> offset;  // of each value, in elements per row: row i of value v is at (offset[v] * n_rows) + i * width
-    uint64_t width = 0;            // elements per row in all
+    std::vector<uint64_t>
+        offset;          // of each value, in elements per row: row i of value v is at (offset[v] * n_rows) + i * width
+    uint64_t width = 0;  // elements per row in all
 };
 
 // The program's logits get no place: they go to the caller's buffer.

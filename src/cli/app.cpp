@@ -22,8 +22,8 @@ class ProgressBar {
         last_ = now;
         shown_ = true;
         const auto filled = size_t(30 * n_done / n_total);
-        const std::string line = fmt::format("\rloading [{}{}] {} of {} MiB", std::string(filled, '#'), std::string(30 - filled, ' '),
-                                             n_done >> 20, n_total >> 20);
+        const std::string line = fmt::format("\rloading [{}{}] {} of {} MiB", std::string(filled, '#'),
+                                             std::string(30 - filled, ' '), n_done >> 20, n_total >> 20);
         (void)!::write(2, line.data(), line.size());
     }
 
@@ -34,7 +34,12 @@ class ProgressBar {
 
 Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
     const quant::Format* format = quant::find_format(name);
-    if (format == nullptr) { return Error{ErrorCode::argument, fmt::format("'{}' is no type", name), {"", std::string(flag), {}}, "Use f32, f16 or bf16"}; }
+    if (format == nullptr) {
+        return Error{ErrorCode::argument,
+                     fmt::format("'{}' is no type", name),
+                     {"", std::string(flag), {}},
+                     "Use f32, f16 or bf16"};
+    }
     return format->type;
 }
 
@@ -75,19 +80,37 @@ std::string for_terminal(std::string_view text, int fd) {
     return out;
 }
 
-void ModelFlags::add_path(CLI::App& app) { app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required(); }
+void ModelFlags::add_path(CLI::App& app) {
+    app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required();
+}
 
 void ModelFlags::add_threads(CLI::App& app) {
-    app.add_option("-t,--threads", n_threads, "threads (default: the CPUs this process may use)")->type_name("N")->check(CLI::Range(1, 1024));
+    app.add_option("-t,--threads", n_threads, "threads (default: the CPUs this process may use)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1024));
 }
 
 void ModelFlags::add_context(CLI::App& app) {
-    app.add_option("-c,--ctx-size", n_ctx, "tokens of context; 0: what the model was trained with, at most 4096")->type_name("N")->check(CLI::Range(0, 1 << 30));
-    app.add_option("-b,--batch-size", n_batch, "tokens evaluated at once")->type_name("N")->check(CLI::Range(1, 1 << 16))->capture_default_str();
-    app.add_option("--ctk,--cache-type-k", k_type, "type of the cached keys: f32, f16, bf16 (also -ctk)")->type_name("TYPE")->capture_default_str();
-    app.add_option("--ctv,--cache-type-v", v_type, "type of the cached values (also -ctv)")->type_name("TYPE")->capture_default_str();
-    app.add_option("--rope-freq-base", rope_freq_base, "RoPE base frequency in place of the file's")->type_name("X")->check(CLI::Range(1.0000001, 1e15));
-    app.add_option("--rope-freq-scale", rope_freq_scale, "RoPE positions are multiplied by this, in place of the file's scaling")->type_name("X")->check(CLI::Range(1e-9, 1e9));
+    app.add_option("-c,--ctx-size", n_ctx, "tokens of context; 0: what the model was trained with, at most 4096")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 30));
+    app.add_option("-b,--batch-size", n_batch, "tokens evaluated at once")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1 << 16))
+        ->capture_default_str();
+    app.add_option("--ctk,--cache-type-k", k_type, "type of the cached keys: f32, f16, bf16 (also -ctk)")
+        ->type_name("TYPE")
+        ->capture_default_str();
+    app.add_option("--ctv,--cache-type-v", v_type, "type of the cached values (also -ctv)")
+        ->type_name("TYPE")
+        ->capture_default_str();
+    app.add_option("--rope-freq-base", rope_freq_base, "RoPE base frequency in place of the file's")
+        ->type_name("X")
+        ->check(CLI::Range(1.0000001, 1e15));
+    app.add_option("--rope-freq-scale", rope_freq_scale,
+                   "RoPE positions are multiplied by this, in place of the file's scaling")
+        ->type_name("X")
+        ->check(CLI::Range(1e-9, 1e9));
     app.add_flag("-v,--verbose", verbose, "say what is loaded, planned and how fast it ran");
 }
 
@@ -105,7 +128,8 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     ProgressBar bar;
     const auto log = [&](base::LogLevel level, std::string_view text) {
         if (level < base::LogLevel::warning && !flags.verbose) { return; }
-        const std::string line = fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
+        const std::string line =
+            fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
         (void)!::write(2, line.data(), line.size());
     };
     engine::Resources resources{*loaded.pool, log, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
@@ -121,7 +145,9 @@ Result<std::vector<int32_t>> parse_ids(const std::string& list) {
         int32_t id = 0;
         const auto [next, problem] = std::from_chars(at, end, id);
         if (problem != std::errc() || id < 0 || (next != end && *next != ',')) {
-            return Error{ErrorCode::argument, fmt::format("is no list of token ids at character {}", at - list.data()), {"", "--tokens", {}},
+            return Error{ErrorCode::argument,
+                         fmt::format("is no list of token ids at character {}", at - list.data()),
+                         {"", "--tokens", {}},
                          "Give ids separated by commas: 1,2,3"};
         }
         ids.push_back(id);

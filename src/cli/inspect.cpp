@@ -90,7 +90,11 @@ std::string file_json(const gguf::WeightSource& source, bool full) {
     for (const gguf::Tensor& t : source.tensors()) {
         Json shape = Json::array();
         for (uint32_t i = 0; i < t.n_dims; i++) { shape.push_back(t.dims[i]); }
-        tensors.push_back({{"name", t.name}, {"type", quant::format_of(t.type).name}, {"shape", shape}, {"offset", t.offset}, {"bytes", t.n_bytes}});
+        tensors.push_back({{"name", t.name},
+                           {"type", quant::format_of(t.type).name},
+                           {"shape", shape},
+                           {"offset", t.offset},
+                           {"bytes", t.n_bytes}});
     }
     out["tensors"] = std::move(tensors);
     const Totals all = totals(source);
@@ -102,9 +106,11 @@ std::string file_json(const gguf::WeightSource& source, bool full) {
 }
 
 std::string file_text(const gguf::WeightSource& source, bool full) {
-    std::string out = fmt::format("{}\n\nMetadata ({} keys)\n", source.metadata().file(), source.metadata().entries().size());
+    std::string out =
+        fmt::format("{}\n\nMetadata ({} keys)\n", source.metadata().file(), source.metadata().entries().size());
     for (const auto& entry : source.metadata().entries()) {
-        std::string value = to_json(entry.value, full ? UINT64_MAX : 6).dump(-1, ' ', false, Json::error_handler_t::replace);
+        std::string value =
+            to_json(entry.value, full ? UINT64_MAX : 6).dump(-1, ' ', false, Json::error_handler_t::replace);
         constexpr size_t widest = 100;
         if (!full && value.size() > widest) {
             size_t cut = widest;
@@ -115,12 +121,17 @@ std::string file_text(const gguf::WeightSource& source, bool full) {
     }
     out += fmt::format("\nTensors ({})\n", source.tensors().size());
     for (const gguf::Tensor& t : source.tensors()) {
-        out += fmt::format("  {:<36} {:<8} {:>22} {:>12}\n", t.name, quant::format_of(t.type).name, t.shape(), human(t.n_bytes));
+        out += fmt::format("  {:<36} {:<8} {:>22} {:>12}\n", t.name, quant::format_of(t.type).name, t.shape(),
+                           human(t.n_bytes));
     }
     const Totals all = totals(source);
     out += fmt::format("\n{} weights in {}", all.n_weights, human(all.n_bytes));
-    if (all.n_weights != 0) { out += fmt::format(", {:.3f} bits per weight", 8.0 * double(all.n_bytes) / double(all.n_weights)); }
-    for (const auto& [type, sum] : all.by_type) { out += fmt::format("\n  {:<8} {:>6} tensors {:>12}", type, sum.first, human(sum.second)); }
+    if (all.n_weights != 0) {
+        out += fmt::format(", {:.3f} bits per weight", 8.0 * double(all.n_bytes) / double(all.n_weights));
+    }
+    for (const auto& [type, sum] : all.by_type) {
+        out += fmt::format("\n  {:<8} {:>6} tensors {:>12}", type, sum.first, human(sum.second));
+    }
     return out + "\n";
 }
 
@@ -129,7 +140,10 @@ std::string file_text(const gguf::WeightSource& source, bool full) {
 Result<std::string> write_tensor(const gguf::WeightSource& source, const Flags& flags) {
     const gguf::Tensor* tensor = source.find(flags.tensor);
     if (tensor == nullptr) {
-        return Error{ErrorCode::argument, fmt::format("the file has no tensor '{}'", flags.tensor), {flags.model.path, "--tensor", {}}, "inspect without --tensor lists them"};
+        return Error{ErrorCode::argument,
+                     fmt::format("the file has no tensor '{}'", flags.tensor),
+                     {flags.model.path, "--tensor", {}},
+                     "inspect without --tensor lists them"};
     }
     const quant::Format& format = quant::format_of(tensor->type);
     constexpr uint64_t piece_blocks = 1 << 14;
@@ -157,7 +171,8 @@ struct OpLine {
 std::string value_text(const ops::Program& program, ops::ValueId id) {
     if (id == ops::none) { return ""; }
     const ops::Value& v = program.values[id];
-    return fmt::format("%{}[{} x {}{}]", id, v.rows == ops::Rows::tokens ? "tokens" : "outputs", v.width, v.is_i32 ? " i32" : "");
+    return fmt::format("%{}[{} x {}{}]", id, v.rows == ops::Rows::tokens ? "tokens" : "outputs", v.width,
+                       v.is_i32 ? " i32" : "");
 }
 
 std::vector<OpLine> op_lines(const ops::Model& model, const ops::Program& program, uint32_t depth) {
@@ -175,12 +190,18 @@ std::vector<OpLine> op_lines(const ops::Model& model, const ops::Program& progra
         for (const ops::WeightId id : op.weight) {
             if (id == ops::none) { continue; }
             const ops::Weight& w = model.weights[id];
-            line.weights += fmt::format("{}{} {} {}x{}{}{}", line.weights.empty() ? "" : ", ", w.name, quant::format_of(w.type).name, w.n_in, w.n_out,
-                                        w.n_expert == 1 ? "" : fmt::format("x{}", w.n_expert), w.first == 0 ? "" : fmt::format(" +{}", w.first));
+            line.weights += fmt::format("{}{} {} {}x{}{}{}", line.weights.empty() ? "" : ", ", w.name,
+                                        quant::format_of(w.type).name, w.n_in, w.n_out,
+                                        w.n_expert == 1 ? "" : fmt::format("x{}", w.n_expert),
+                                        w.first == 0 ? "" : fmt::format(" +{}", w.first));
         }
-        for (const ops::ValueId id : op.in) { line.shape += (line.shape.empty() || id == ops::none ? "" : ", ") + value_text(program, id); }
+        for (const ops::ValueId id : op.in) {
+            line.shape += (line.shape.empty() || id == ops::none ? "" : ", ") + value_text(program, id);
+        }
         line.shape += " -> ";
-        for (const ops::ValueId id : op.out) { line.shape += (id == ops::none || id == op.out[0] ? "" : ", ") + value_text(program, id); }
+        for (const ops::ValueId id : op.out) {
+            line.shape += (id == ops::none || id == op.out[0] ? "" : ", ") + value_text(program, id);
+        }
         if (op.state != ops::none) { line.shape += fmt::format(" state {}", op.state); }
         line.cost = ops::cost(model, program, op, extent, quant::Type::f16, quant::Type::f16);
         lines.push_back(std::move(line));
@@ -189,8 +210,12 @@ std::vector<OpLine> op_lines(const ops::Model& model, const ops::Program& progra
 }
 
 Json to_json(const ops::Cost& c) {
-    return {{"macs", c.macs}, {"transcendental", c.transcendental}, {"weight_bytes", c.weight_bytes},
-            {"state_read", c.state_read}, {"state_written", c.state_written}, {"value_bytes", c.value_bytes}};
+    return {{"macs", c.macs},
+            {"transcendental", c.transcendental},
+            {"weight_bytes", c.weight_bytes},
+            {"state_read", c.state_read},
+            {"state_written", c.state_written},
+            {"value_bytes", c.value_bytes}};
 }
 
 Result<std::string> programs(const gguf::WeightSource& source, const Flags& flags) {
@@ -201,17 +226,27 @@ Result<std::string> programs(const gguf::WeightSource& source, const Flags& flag
         const std::vector<OpLine> lines = op_lines(model, program, flags.depth);
         ops::Cost sum;
         Json ops = Json::array();
-        text += fmt::format("program {}: {} ops, {} values, {} weights, {} states; cost of one token after {} (F16 cache)\n", program.name, program.ops.size(),
-                            program.values.size(), model.weights.size(), model.states.size(), flags.depth);
-        text += fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}  {}\n", "layer", "op", "macs", "exp", "weights", "state", "values", "shapes, weights");
+        text += fmt::format(
+            "program {}: {} ops, {} values, {} weights, {} states; cost of one token after {} (F16 cache)\n",
+            program.name, program.ops.size(), program.values.size(), model.weights.size(), model.states.size(),
+            flags.depth);
+        text += fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}  {}\n", "layer", "op", "macs", "exp",
+                            "weights", "state", "values", "shapes, weights");
         for (const OpLine& l : lines) {
             sum += l.cost;
-            ops.push_back({{"layer", l.layer}, {"op", l.name}, {"shapes", l.shape}, {"weights", l.weights}, {"cost", to_json(l.cost)}});
-            text += fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}  {}  {}\n", l.layer, l.name, l.cost.macs, l.cost.transcendental, human(l.cost.weight_bytes),
-                                human(l.cost.state_read + l.cost.state_written), human(l.cost.value_bytes), l.shape, l.weights);
+            ops.push_back({{"layer", l.layer},
+                           {"op", l.name},
+                           {"shapes", l.shape},
+                           {"weights", l.weights},
+                           {"cost", to_json(l.cost)}});
+            text += fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}  {}  {}\n", l.layer, l.name,
+                                l.cost.macs, l.cost.transcendental, human(l.cost.weight_bytes),
+                                human(l.cost.state_read + l.cost.state_written), human(l.cost.value_bytes), l.shape,
+                                l.weights);
         }
-        text += fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}\n", "", "sum", sum.macs, sum.transcendental, human(sum.weight_bytes),
-                            human(sum.state_read + sum.state_written), human(sum.value_bytes));
+        text +=
+            fmt::format("{:>5} {:<10} {:>12} {:>10} {:>12} {:>10} {:>10}\n", "", "sum", sum.macs, sum.transcendental,
+                        human(sum.weight_bytes), human(sum.state_read + sum.state_written), human(sum.value_bytes));
         json.push_back({{"program", program.name}, {"depth", flags.depth}, {"ops", ops}, {"sum", to_json(sum)}});
     }
     return flags.json ? dump(json) : text;
@@ -232,8 +267,12 @@ std::function<int()> define_inspect(CLI::App& app) {
     app.add_flag("--json", flags->json, "print JSON");
     app.add_flag("--full", flags->full, "show long arrays and texts whole");
     app.add_flag("--ops", flags->ops, "print the program that runs the model, with shapes and costs");
-    app.add_option("-d,--depth", flags->depth, "with --ops: tokens before the one whose cost is shown")->type_name("N")->check(CLI::Range(0, 1 << 30));
-    auto* tensor = app.add_option("--tensor", flags->tensor, "write this tensor as little-endian float32, in file order")->type_name("NAME");
+    app.add_option("-d,--depth", flags->depth, "with --ops: tokens before the one whose cost is shown")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 30));
+    auto* tensor =
+        app.add_option("--tensor", flags->tensor, "write this tensor as little-endian float32, in file order")
+            ->type_name("NAME");
     auto* out = app.add_option("--out,-o", flags->out, "where it goes")->type_name("FILE")->needs(tensor);
     tensor->needs(out);
     return [flags] {

@@ -2,8 +2,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace wallaby::cli {
 namespace {

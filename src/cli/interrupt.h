@@ -25,7 +25,7 @@ class Interrupt {
     std::mutex mutex_;
     std::stop_source source_;  // guarded by mutex_
     int pipe_[2] = {-1, -1};
-    bool closing_ = false;     // guarded by mutex_
+    bool closing_ = false;  // guarded by mutex_
     std::thread waiter_;
 };
 

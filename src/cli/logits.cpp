@@ -36,8 +36,11 @@ Result<std::string> logits(const Flags& flags) {
         WALLABY_TRY(const engine::Event event, session->next({}));
         greedy.insert(greedy.end(), event.ids.begin(), event.ids.end());
         if (event.finish == engine::Finish::context && greedy.size() < flags.n_greedy) {
-            return Error{ErrorCode::capacity, fmt::format("is {}, but the context of {} tokens has room for {}", flags.n_greedy, loaded.model->n_ctx(), greedy.size()),
-                         {"", "--greedy", {}}, "Use a larger -c"};
+            return Error{ErrorCode::capacity,
+                         fmt::format("is {}, but the context of {} tokens has room for {}", flags.n_greedy,
+                                     loaded.model->n_ctx(), greedy.size()),
+                         {"", "--greedy", {}},
+                         "Use a larger -c"};
         }
     }
     return fmt::format("{}\n", fmt::join(greedy, " "));
@@ -50,8 +53,12 @@ std::function<int()> define_logits(CLI::App& app) {
     flags->model.k_type = flags->model.v_type = "f32";
     flags->model.add_path(app);
     app.add_option("--tokens", flags->tokens, "token ids, separated by commas")->type_name("ID,ID,…")->required();
-    app.add_option("--out,-o", flags->out, "where the logits go: little-endian float32 [n_tokens][n_vocab]")->type_name("FILE");
-    app.add_option("--greedy", flags->n_greedy, "print this many ids of the argmax continuation")->type_name("N")->check(CLI::Range(0, 1 << 30))->capture_default_str();
+    app.add_option("--out,-o", flags->out, "where the logits go: little-endian float32 [n_tokens][n_vocab]")
+        ->type_name("FILE");
+    app.add_option("--greedy", flags->n_greedy, "print this many ids of the argmax continuation")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 30))
+        ->capture_default_str();
     flags->model.add_threads(app);
     flags->model.add_context(app);
     return [flags] {

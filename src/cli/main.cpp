@@ -1,4 +1,7 @@
 // wallaby VERB [flags]: finds the verb, parses its flags, runs it. One row per verb; one file per verb.
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <new>
 #include <vector>
@@ -51,9 +54,7 @@ int run(int argc, char** argv) {
     std::reverse(words.begin(), words.end());  // as CLI11 takes a vector
     try {
         app.parse(std::move(words));
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? exit_ok : exit_usage;
-    }
+    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? exit_ok : exit_usage; }
     return action();
 }
 
@@ -61,9 +62,15 @@ int run(int argc, char** argv) {
 }  // namespace wallaby::cli
 
 int main(int argc, char** argv) {
+    // Handlers only write: what led here may be that nothing can be allocated.
     try {
         return wallaby::cli::run(argc, argv);
     } catch (const std::bad_alloc&) {
-        return wallaby::cli::report({wallaby::ErrorCode::memory, "out of memory", {}, "Use a smaller model or a smaller -c"});
+        constexpr std::string_view text = "wallaby: out of memory. Use a smaller model or a smaller -c\n";
+        (void)!::write(2, text.data(), text.size());
+    } catch (...) {
+        constexpr std::string_view text = "wallaby: an unexpected exception: please report it as a bug\n";
+        (void)!::write(2, text.data(), text.size());
     }
+    return wallaby::cli::exit_failed;
 }

@@ -24,16 +24,23 @@ struct Flags {
 
 // The prompt of a one-shot run; nothing when the user wants to chat.
 Result<std::optional<std::string>> one_shot_prompt(const Flags& flags) {
-    const int n_given = int(flags.prompt.has_value()) + int(flags.prompt_flag.has_value()) + int(flags.prompt_file.has_value());
+    const int n_given =
+        int(flags.prompt.has_value()) + int(flags.prompt_flag.has_value()) + int(flags.prompt_file.has_value());
     if (n_given > 1) {
-        return Error{ErrorCode::argument, "the prompt is given more than once", {"", "-p, -f, PROMPT", {}}, "Give it in one way"};
+        return Error{ErrorCode::argument,
+                     "the prompt is given more than once",
+                     {"", "-p, -f, PROMPT", {}},
+                     "Give it in one way"};
     }
     if (flags.prompt) { return flags.prompt; }
     if (flags.prompt_flag) { return flags.prompt_flag; }
     if (!flags.prompt_file) { return std::optional<std::string>(); }
     WALLABY_TRY(const auto file, base::open_file(*flags.prompt_file));
     if (file->size() > text::Tokenizer::kMaxTextBytes) {
-        return Error{ErrorCode::capacity, fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::kMaxTextBytes), {*flags.prompt_file, "", {}}, ""};
+        return Error{ErrorCode::capacity,
+                     fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::kMaxTextBytes),
+                     {*flags.prompt_file, "", {}},
+                     ""};
     }
     std::string text(file->size(), '\0');
     WALLABY_OK(file->read(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
@@ -71,12 +78,16 @@ class Prompter {
             return ids;
         }
         messages_.push_back({"user", text});
-        const auto text_of = [&](std::optional<int32_t> id) { return id ? tokenizer_->token_text(*id) : std::string_view(); };
+        const auto text_of = [&](std::optional<int32_t> id) {
+            return id ? tokenizer_->token_text(*id) : std::string_view();
+        };
         const text::ChatTokens tokens{text_of(tokenizer_->bos()), text_of(tokenizer_->eos())};
         WALLABY_TRY(const std::string rendered, text::render(*format_, messages_, tokens, true));
         WALLABY_TRY(std::vector<int32_t> ids, tokenizer_->encode(rendered, {true, true}));
         // Templates may spell out the BOS that the tokenizer's policy adds.
-        if (ids.size() >= 2 && tokenizer_->bos() && ids[0] == *tokenizer_->bos() && ids[1] == ids[0]) { ids.erase(ids.begin()); }
+        if (ids.size() >= 2 && tokenizer_->bos() && ids[0] == *tokenizer_->bos() && ids[1] == ids[0]) {
+            ids.erase(ids.begin());
+        }
         return ids;
     }
     void answered(std::string text) {
@@ -93,8 +104,10 @@ class Prompter {
 void print_timings(const engine::Timings& t) {
     const auto rate = [](uint64_t n, double seconds) { return seconds > 0 ? double(n) / seconds : 0.0; };
     const uint64_t n_decoded = t.n_generated > 0 ? t.n_generated - 1 : 0;
-    const std::string line = fmt::format("wallaby: prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)\n", t.n_prompt, t.prompt_seconds,
-                                         rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds, rate(n_decoded, t.generated_seconds));
+    const std::string line =
+        fmt::format("wallaby: prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)\n",
+                    t.n_prompt, t.prompt_seconds, rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds,
+                    rate(n_decoded, t.generated_seconds));
     (void)!::write(2, line.data(), line.size());
 }
 
@@ -179,14 +192,19 @@ Result<void> run(Flags& flags) {
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(const std::optional<std::string> prompt, one_shot_prompt(flags));
     if (flags.n_predict < -1 || flags.n_predict > int64_t(1) << 30) {
-        return Error{ErrorCode::argument, fmt::format("is {}, but must be -1 (no limit) to 2^30", flags.n_predict), {"", "-n", {}}, ""};
+        return Error{ErrorCode::argument,
+                     fmt::format("is {}, but must be -1 (no limit) to 2^30", flags.n_predict),
+                     {"", "-n", {}},
+                     ""};
     }
     flags.session.sampling.seed = flags.seed < 0 ? std::random_device{}() : uint64_t(flags.seed);
     flags.session.max_tokens = flags.n_predict < 0 ? 0 : uint32_t(flags.n_predict);
     WALLABY_OK(sampling::check(flags.session.sampling));
 
     // A text that was asked for by number fits the automatic context: a prompt has at most a token per byte.
-    const uint32_t at_least = flags.n_predict <= 0 ? 0 : uint32_t(flags.n_predict) + 8 + uint32_t(std::min<size_t>(prompt ? prompt->size() : 0, 4096));
+    const uint32_t at_least = flags.n_predict <= 0 ? 0
+                                                   : uint32_t(flags.n_predict) + 8 +
+                                                         uint32_t(std::min<size_t>(prompt ? prompt->size() : 0, 4096));
     WALLABY_TRY(const Loaded loaded, load(flags.model, at_least, stop));
     WALLABY_TRY(Prompter prompter, Prompter::create(*loaded.model, flags));
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, flags.session));
@@ -204,20 +222,42 @@ std::function<int()> define_run(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
     engine::SessionOptions& s = flags->session;
     flags->model.add_path(app);
-    app.add_option("prompt", flags->prompt, "the text to go on from, or the question; without one, a chat (Ctrl-C stops a reply, Ctrl-D leaves)");
+    app.add_option(
+        "prompt", flags->prompt,
+        "the text to go on from, or the question; without one, a chat (Ctrl-C stops a reply, Ctrl-D leaves)");
     app.add_option("-p,--prompt", flags->prompt_flag, "the same as a flag; may be empty")->type_name("TEXT");
     app.add_option("-f,--file", flags->prompt_file, "the same from a file")->type_name("FILE");
     app.add_flag("--raw", flags->raw, "use the prompt as it is, without the model's chat template");
     app.add_option("--sys,--system-prompt", flags->system, "system message of a chat (also -sys)")->type_name("TEXT");
-    app.add_option("-n,--predict,--n-predict", flags->n_predict, "tokens to write; -1: until the model ends or the context is full")->type_name("N")->capture_default_str();
-    app.add_option("-s,--seed", flags->seed, "seed of the random numbers; -1: a random one")->type_name("N")->capture_default_str();
-    app.add_option("--temp,--temperature", s.sampling.temperature, "temperature; 0: always the most likely token")->type_name("X")->capture_default_str();
-    app.add_option("--top-k", s.sampling.top_k, "draw from the K most likely tokens; 0: all")->type_name("K")->capture_default_str();
-    app.add_option("--top-p", s.sampling.top_p, "draw from the most likely tokens that hold this probability; 1: all")->type_name("P")->capture_default_str();
-    app.add_option("--min-p", s.sampling.min_p, "leave out tokens below this share of the most likely one's probability")->type_name("P")->capture_default_str();
-    app.add_option("--repeat-penalty", s.sampling.repeat_penalty, "divide the logits of recent tokens by this; 1: off")->type_name("X")->capture_default_str();
-    app.add_option("--repeat-last-n", s.sampling.repeat_last_n, "how many recent tokens; 0: none")->type_name("N")->capture_default_str();
-    app.add_option("-r,--reverse-prompt,--stop", s.stop, "end the text before this string; may be given several times")->type_name("TEXT")->allow_extra_args(false);
+    app.add_option("-n,--predict,--n-predict", flags->n_predict,
+                   "tokens to write; -1: until the model ends or the context is full")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("-s,--seed", flags->seed, "seed of the random numbers; -1: a random one")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("--temp,--temperature", s.sampling.temperature, "temperature; 0: always the most likely token")
+        ->type_name("X")
+        ->capture_default_str();
+    app.add_option("--top-k", s.sampling.top_k, "draw from the K most likely tokens; 0: all")
+        ->type_name("K")
+        ->capture_default_str();
+    app.add_option("--top-p", s.sampling.top_p, "draw from the most likely tokens that hold this probability; 1: all")
+        ->type_name("P")
+        ->capture_default_str();
+    app.add_option("--min-p", s.sampling.min_p,
+                   "leave out tokens below this share of the most likely one's probability")
+        ->type_name("P")
+        ->capture_default_str();
+    app.add_option("--repeat-penalty", s.sampling.repeat_penalty, "divide the logits of recent tokens by this; 1: off")
+        ->type_name("X")
+        ->capture_default_str();
+    app.add_option("--repeat-last-n", s.sampling.repeat_last_n, "how many recent tokens; 0: none")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("-r,--reverse-prompt,--stop", s.stop, "end the text before this string; may be given several times")
+        ->type_name("TEXT")
+        ->allow_extra_args(false);
     app.add_flag("--ignore-eos", s.ignore_eos, "go on after the model ends its text");
     app.add_flag("--special", s.render_special, "show control tokens");
     flags->model.add_threads(app);

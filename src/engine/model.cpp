@@ -21,8 +21,8 @@ Result<void> check_memory(const std::string& path, const backends::MemoryPlan& p
     const auto available = base::available_memory();
     if (!available || plan.total() <= *available) { return {}; }
     return Error{ErrorCode::capacity,
-                 fmt::format("needs {} ({} weights, {} KV cache, {} scratch), but {} are available", gib(plan.total()), gib(plan.weight_bytes),
-                             gib(plan.state_bytes), gib(plan.scratch_bytes), gib(*available)),
+                 fmt::format("needs {} ({} weights, {} KV cache, {} scratch), but {} are available", gib(plan.total()),
+                             gib(plan.weight_bytes), gib(plan.state_bytes), gib(plan.scratch_bytes), gib(*available)),
                  {path, "", {}},
                  "Use a smaller -c or a smaller model"};
 }
@@ -46,7 +46,8 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
     model->tokenizer_ = text::Tokenizer::load(model->source_->metadata());
 
     if (model->tokenizer_.ok() && (*model->tokenizer_)->pretokenizer() == "default") {
-        log(base::LogLevel::warning, name + ": does not say how text is cut into words; the default rule may cut otherwise than in training");
+        log(base::LogLevel::warning,
+            name + ": does not say how text is cut into words; the default rule may cut otherwise than in training");
     }
 
     models::Options build{options.n_ctx, options.rope_freq_base, options.rope_freq_scale};
@@ -56,16 +57,20 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
         WALLABY_TRY(model->program_, models::build(*model->source_, build));
     }
     if (build.n_ctx > model->program_.n_ctx_train) {
-        log(base::LogLevel::warning, fmt::format("the context of {} tokens is longer than the {} that the model was trained with", build.n_ctx,
-                                                 model->program_.n_ctx_train));
+        log(base::LogLevel::warning,
+            fmt::format("the context of {} tokens is longer than the {} that the model was trained with", build.n_ctx,
+                        model->program_.n_ctx_train));
     }
     const auto backend = backends::make_reference(resources.pool);
-    WALLABY_TRY(const backends::MemoryPlan plan,
-                backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type, options.v_type}));
-    log(base::LogLevel::info, fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
-                                          gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
+    WALLABY_TRY(
+        const backends::MemoryPlan plan,
+        backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type, options.v_type}));
+    log(base::LogLevel::info,
+        fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
+                    gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
     WALLABY_OK(check_memory(name, plan));
-    WALLABY_TRY(model->executable_, backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
+    WALLABY_TRY(model->executable_,
+                backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
     model->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
     return model;
 }

@@ -10,7 +10,9 @@ namespace {
 constexpr size_t rows_per_score = 16;  // logits kept at once while scoring: 16 rows of a 128k vocabulary are 8 MB
 
 Error too_long(size_t n_tokens, uint32_t n_ctx) {
-    return Error{ErrorCode::capacity, fmt::format("the text has {} tokens, but the context holds {}", n_tokens, n_ctx), {"", "-c", {}},
+    return Error{ErrorCode::capacity,
+                 fmt::format("the text has {} tokens, but the context holds {}", n_tokens, n_ctx),
+                 {"", "-c", {}},
                  fmt::format("Shorten it, or use -c {} or more", n_tokens + 1)};
 }
 
@@ -27,13 +29,18 @@ std::string_view name_of(Finish finish) {
 }
 
 Session::Session(std::shared_ptr<Model> model, SessionOptions options, const text::Tokenizer* tokenizer)
-    : model_(std::move(model)), options_(std::move(options)), tokenizer_(tokenizer), sampler_(options_.sampling), pages_(*model_->pages_),
+    : model_(std::move(model)),
+      options_(std::move(options)),
+      tokenizer_(tokenizer),
+      sampler_(options_.sampling),
+      pages_(*model_->pages_),
       stops_(options_.stop) {}
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, SessionOptions options) {
     WALLABY_OK(sampling::check(options.sampling));
     const auto tokenizer = model->tokenizer();
-    return std::unique_ptr<Session>(new Session(std::move(model), std::move(options), tokenizer.ok() ? *tokenizer : nullptr));
+    return std::unique_ptr<Session>(
+        new Session(std::move(model), std::move(options), tokenizer.ok() ? *tokenizer : nullptr));
 }
 
 Session::~Session() { truncate(0); }
@@ -41,10 +48,15 @@ Session::~Session() { truncate(0); }
 Result<void> Session::append(std::span<const int32_t> tokens) {
     for (const int32_t token : tokens) {
         if (token < 0 || uint32_t(token) >= model_->n_vocab()) {
-            return Error{ErrorCode::argument, fmt::format("token {} is not one of the model's {}", token, model_->n_vocab()), {}, ""};
+            return Error{ErrorCode::argument,
+                         fmt::format("token {} is not one of the model's {}", token, model_->n_vocab()),
+                         {},
+                         ""};
         }
     }
-    if (tokens_.size() + tokens.size() > model_->n_ctx()) { return too_long(tokens_.size() + tokens.size(), model_->n_ctx()); }
+    if (tokens_.size() + tokens.size() > model_->n_ctx()) {
+        return too_long(tokens_.size() + tokens.size(), model_->n_ctx());
+    }
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
     in_reply_ = false;
     return {};
@@ -99,7 +111,8 @@ void Session::begin_reply() {
     timings_ = {};
     if (tokenizer_ == nullptr) { return; }
     // A reply after nothing but BOS opens the text: SentencePiece's leading space is no part of it.
-    const bool at_start = std::all_of(tokens_.begin(), tokens_.end(), [&](int32_t t) { return tokenizer_->is_special(t); });
+    const bool at_start =
+        std::all_of(tokens_.begin(), tokens_.end(), [&](int32_t t) { return tokenizer_->is_special(t); });
     decoder_.emplace(*tokenizer_, options_.render_special, at_start);
 }
 
@@ -112,7 +125,10 @@ void Session::end_reply(Event& event, Finish finish) {
 
 Result<Event> Session::next(const std::stop_token& stop) {
     if (tokens_.empty()) {
-        return Error{ErrorCode::argument, "there is nothing to go on from: the prompt is empty and the model has no BOS token", {}, "Give a prompt"};
+        return Error{ErrorCode::argument,
+                     "there is nothing to go on from: the prompt is empty and the model has no BOS token",
+                     {},
+                     "Give a prompt"};
     }
     if (!in_reply_) { begin_reply(); }
     Event event;
@@ -121,7 +137,9 @@ Result<Event> Session::next(const std::stop_token& stop) {
         event.timings = timings_;
         return event;
     }
-    if (n_evaluated_ == tokens_.size()) { n_evaluated_--; }  // nothing new since a truncation: its logits are wanted again
+    if (n_evaluated_ == tokens_.size()) {
+        n_evaluated_--;
+    }  // nothing new since a truncation: its logits are wanted again
     WALLABY_OK(evaluate_all(stop));
     const sampling::Choice choice = sampler_.sample(logits_, tokens_);
     timings_.n_generated++;
@@ -150,7 +168,8 @@ Result<void> Session::score(std::span<const int32_t> tokens, const Sink& sink, c
     const size_t first = tokens_.size() - tokens.size();
     if (n_evaluated_ < first) { WALLABY_OK(evaluate_all(stop)); }
     while (n_evaluated_ < tokens_.size()) {
-        const size_t n = std::min({tokens_.size() - n_evaluated_, rows_per_score, size_t(model_->plan().settings.n_batch)});
+        const size_t n =
+            std::min({tokens_.size() - n_evaluated_, rows_per_score, size_t(model_->plan().settings.n_batch)});
         const size_t at = n_evaluated_ - first;
         WALLABY_OK(evaluate(n, n, stop));
         for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-// Ends a text at the first of several strings to be complete, though text comes in pieces: what may still become one is held back.
+// Ends a text at the first of several strings to be complete, though text comes in pieces: what may still become one is
+// held back.
 #pragma once
 #include <string>
 #include <string_view>

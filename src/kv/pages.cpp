@@ -24,8 +24,8 @@ Result<void> PageTable::reserve(uint64_t n_tokens) {
     if (wanted <= pages_.size()) { return {}; }
     if (wanted - pages_.size() > pool_->n_free()) {
         return Error{ErrorCode::capacity,
-                     fmt::format("the KV cache has {} free pages of {} tokens, but {} are needed", pool_->n_free(), page_tokens,
-                                 wanted - pages_.size()),
+                     fmt::format("the KV cache has {} free pages of {} tokens, but {} are needed", pool_->n_free(),
+                                 page_tokens, wanted - pages_.size()),
                      {},
                      "Use a larger -c, or end another sequence"};
     }

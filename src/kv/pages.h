@@ -35,7 +35,9 @@ class PagePool {
 class PageTable {
   public:
     explicit PageTable(PagePool& pool) : pool_(&pool) {}
-    PageTable(PageTable&& other) noexcept : pool_(other.pool_), pages_(std::move(other.pages_)) { other.pages_.clear(); }
+    PageTable(PageTable&& other) noexcept : pool_(other.pool_), pages_(std::move(other.pages_)) {
+        other.pages_.clear();
+    }
     PageTable& operator=(PageTable&&) = delete;
     ~PageTable() { truncate(0); }
 

@@ -18,7 +18,8 @@ void Builder::problem(Error error) {
 Result<ops::Model> Builder::finish() {
     if (!failed()) {
         for (const gguf::Tensor& t : source_.tensors()) {
-            const bool ignored = std::any_of(ignored_.begin(), ignored_.end(), [&](const std::string& e) { return t.name.ends_with(e); });
+            const bool ignored = std::any_of(ignored_.begin(), ignored_.end(),
+                                             [&](const std::string& e) { return t.name.ends_with(e); });
             if (used_.contains(t.name) || ignored) { continue; }
             problem({ErrorCode::unsupported,
                      fmt::format("is not a tensor of the family '{}' as this build knows it", architecture_),
@@ -47,7 +48,8 @@ T Builder::in_range(Result<T> value, std::string_view suffix, T low, T high) {
         return low;
     }
     if (!(*value >= low && *value <= high)) {  // also refuses NaN
-        problem(source_.metadata().error(ErrorCode::model, key(suffix), fmt::format("is {}, outside {} to {}", *value, low, high)));
+        problem(source_.metadata().error(ErrorCode::model, key(suffix),
+                                         fmt::format("is {}, outside {} to {}", *value, low, high)));
         return low;
     }
     return *value;
@@ -78,15 +80,20 @@ std::string Builder::string_or(std::string_view suffix, std::string_view otherwi
 
 std::vector<uint32_t> Builder::per_layer(std::string_view suffix, uint32_t n_layers, uint32_t low, uint32_t high) {
     const gguf::Value* value = source_.metadata().find(key(suffix));
-    if (value == nullptr || value->type != gguf::ValueType::array) { return std::vector<uint32_t>(n_layers, u32(suffix, low, high)); }
+    if (value == nullptr || value->type != gguf::ValueType::array) {
+        return std::vector<uint32_t>(n_layers, u32(suffix, low, high));
+    }
     std::vector<uint32_t> out(n_layers, low);
     auto numbers = source_.metadata().integers(key(suffix));
     if (!numbers.ok()) {
         problem(std::move(numbers).error());
     } else if (numbers->size() != n_layers) {
-        problem(source_.metadata().error(ErrorCode::model, key(suffix), fmt::format("has {} elements for {} layers", numbers->size(), n_layers)));
+        problem(source_.metadata().error(ErrorCode::model, key(suffix),
+                                         fmt::format("has {} elements for {} layers", numbers->size(), n_layers)));
     } else {
-        for (uint32_t i = 0; i < n_layers; i++) { out[i] = in_range(Result<uint32_t>(uint32_t((*numbers)[i])), suffix, low, high); }
+        for (uint32_t i = 0; i < n_layers; i++) {
+            out[i] = in_range(Result<uint32_t>(uint32_t((*numbers)[i])), suffix, low, high);
+        }
     }
     return out;
 }
@@ -98,7 +105,8 @@ const gguf::Tensor* Builder::tensor(const std::string& name, bool optional) {
     if (t != nullptr) {
         used_.insert(name);
     } else if (!optional) {
-        problem({ErrorCode::model, "is missing", {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});
+        problem(
+            {ErrorCode::model, "is missing", {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});
     }
     return t;
 }
@@ -106,8 +114,10 @@ const gguf::Tensor* Builder::tensor(const std::string& name, bool optional) {
 ops::WeightId Builder::bind(const gguf::Tensor& t, uint32_t n_in, uint32_t n_out, uint32_t n_expert, uint64_t first) {
     const quant::Format& format = quant::format_of(t.type);
     if (first % format.block_len != 0 || uint64_t(n_in) * n_out % format.block_len != 0) {
-        problem({ErrorCode::unsupported, fmt::format("is cut inside a block of {}", format.name),
-                 {source_.metadata().file(), fmt::format("tensor '{}'", t.name), {}}, ""});
+        problem({ErrorCode::unsupported,
+                 fmt::format("is cut inside a block of {}", format.name),
+                 {source_.metadata().file(), fmt::format("tensor '{}'", t.name), {}},
+                 ""});
         return ops::none;
     }
     model_.weights.push_back({t.name, t.type, n_in, n_out, n_expert, first, false});
@@ -118,8 +128,10 @@ ops::WeightId Builder::vector(const std::string& name, uint64_t width, bool opti
     const gguf::Tensor* t = tensor(name, optional);
     if (t == nullptr) { return ops::none; }
     if (t->n_elements() != width) {
-        problem({ErrorCode::model, fmt::format("has shape {}, but {} elements are required", t->shape(), width),
-                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});
+        problem({ErrorCode::model,
+                 fmt::format("has shape {}, but {} elements are required", t->shape(), width),
+                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}},
+                 ""});
         return ops::none;
     }
     return bind(*t, uint32_t(width), 1, 1, 0);
@@ -130,8 +142,10 @@ ops::WeightId Builder::matrix(const std::string& name, uint32_t n_in, uint32_t n
     if (t == nullptr) { return ops::none; }
     if (t->dims[0] != n_in || t->dims[1] != n_out || t->dims[2] != n_expert || t->dims[3] != 1) {
         problem({ErrorCode::model,
-                 fmt::format("has shape {}, but {} x {}{} is required", t->shape(), n_in, n_out, n_expert == 1 ? "" : fmt::format(" x {}", n_expert)),
-                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});
+                 fmt::format("has shape {}, but {} x {}{} is required", t->shape(), n_in, n_out,
+                             n_expert == 1 ? "" : fmt::format(" x {}", n_expert)),
+                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}},
+                 ""});
         return ops::none;
     }
     return bind(*t, n_in, n_out, n_expert, 0);
@@ -142,12 +156,14 @@ Linear Builder::linear(const std::string& name, uint32_t n_in, uint32_t n_out, u
             vector(name + ".scale", n_expert, true)};
 }
 
-Linear Builder::linear_rows(const std::string& name, uint32_t n_in, uint32_t n_out, uint32_t first_row, uint32_t n_rows) {
+Linear Builder::linear_rows(const std::string& name, uint32_t n_in, uint32_t n_out, uint32_t first_row,
+                            uint32_t n_rows) {
     Linear whole = linear(name, n_in, n_out);
     const auto part = [&](ops::WeightId id, uint64_t first, uint32_t row, uint32_t n) {
         return id == ops::none ? id : bind(*source_.find(model_.weights[id].name), row, n, 1, first);
     };
-    return {part(whole.weight, uint64_t(first_row) * n_in, n_in, n_rows), part(whole.bias, first_row, n_rows, 1), whole.scale};
+    return {part(whole.weight, uint64_t(first_row) * n_in, n_in, n_rows), part(whole.bias, first_row, n_rows, 1),
+            whole.scale};
 }
 
 Linear Builder::linear_or_tied(const std::string& name, ops::WeightId embedding, uint32_t n_in, uint32_t n_out) {
@@ -164,8 +180,10 @@ std::vector<float> Builder::values_of(const std::string& name, uint64_t n_expect
     auto values = gguf::read_floats(source_, *t, n_expected);
     if (values.ok() && values->size() == n_expected) { return *std::move(values); }
     problem(!values.ok() ? std::move(values).error()
-                         : Error{ErrorCode::model, fmt::format("has {} elements, but {} are required", values->size(), n_expected),
-                                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});
+                         : Error{ErrorCode::model,
+                                 fmt::format("has {} elements, but {} are required", values->size(), n_expected),
+                                 {source_.metadata().file(), fmt::format("tensor '{}'", name), {}},
+                                 ""});
     return {};
 }
 
@@ -218,13 +236,15 @@ ops::ValueId Builder::layer_norm(ops::ValueId x, ops::WeightId gain, ops::Weight
 }
 
 ops::ValueId Builder::matmul(ops::ValueId x, const Linear& l) {
-    const ops::ValueId out = unary(ops::Matmul{0, l.scale_bias}, x, l.weight == ops::none ? 1 : model_.weights[l.weight].n_out);
+    const ops::ValueId out =
+        unary(ops::Matmul{0, l.scale_bias}, x, l.weight == ops::none ? 1 : model_.weights[l.weight].n_out);
     program().ops.back().weight = {l.weight, l.bias, l.scale};
     return out;
 }
 
 ops::ValueId Builder::routed_matmul(ops::ValueId x, ops::ValueId ids, const Linear& l, uint32_t n_used) {
-    const ops::ValueId out = unary(ops::Matmul{n_used, l.scale_bias}, x, (l.weight == ops::none ? 1 : model_.weights[l.weight].n_out) * n_used);
+    const ops::ValueId out = unary(ops::Matmul{n_used, l.scale_bias}, x,
+                                   (l.weight == ops::none ? 1 : model_.weights[l.weight].n_out) * n_used);
     program().ops.back().in[1] = ids;
     program().ops.back().weight = {l.weight, l.bias, l.scale};
     return out;
@@ -248,7 +268,9 @@ ops::ValueId Builder::add(ops::ValueId a, ops::ValueId b) {
     return out;
 }
 
-ops::ValueId Builder::gelu_tanh(ops::ValueId x) { return unary(ops::Pointwise{ops::Pointwise::Kind::gelu_tanh}, x, width(x)); }
+ops::ValueId Builder::gelu_tanh(ops::ValueId x) {
+    return unary(ops::Pointwise{ops::Pointwise::Kind::gelu_tanh}, x, width(x));
+}
 
 ops::ValueId Builder::gate(ops::ValueId activated, ops::ValueId other) {
     const ops::ValueId out = unary(ops::Gate{}, activated, width(activated));

@@ -51,7 +51,9 @@ class Builder {
     Linear linear_rows(const std::string& name, uint32_t n_in, uint32_t n_out, uint32_t first_row, uint32_t n_rows);
     // name + ".weight", or the embedding's matrix when the file has none (tied output).
     Linear linear_or_tied(const std::string& name, ops::WeightId embedding, uint32_t n_in, uint32_t n_out);
-    bool is_type(ops::WeightId weight, quant::Type type) const { return weight != ops::none && model_.weights[weight].type == type; }
+    bool is_type(ops::WeightId weight, quant::Type type) const {
+        return weight != ops::none && model_.weights[weight].type == type;
+    }
     // Tensors that the family has no use for: every name with this ending.
     void ignore_ending(std::string ending) { ignored_.push_back(std::move(ending)); }
     // A small tensor's values, decoded; empty when it is not there.
@@ -90,10 +92,10 @@ class Builder {
   private:
     const gguf::Tensor* tensor(const std::string& name, bool optional);
     ops::WeightId bind(const gguf::Tensor& tensor, uint32_t n_in, uint32_t n_out, uint32_t n_expert, uint64_t first);
-    ops::ValueId value(ops::Rows rows, uint32_t width, bool is_i32 = false);
-    ops::ValueId like(ops::ValueId x, uint32_t width);
+    ops::ValueId value(ops::Rows rows, uint32_t n, bool is_i32 = false);
+    ops::ValueId like(ops::ValueId x, uint32_t n);
     ops::Op& op(ops::Spec spec, ops::ValueId a, ops::ValueId b = ops::none);
-    ops::ValueId unary(ops::Spec spec, ops::ValueId x, uint32_t width);
+    ops::ValueId unary(ops::Spec spec, ops::ValueId x, uint32_t n);
     uint32_t width(ops::ValueId x) const { return program().values[x].width; }
     ops::Program& program() { return model_.programs.front(); }
     const ops::Program& program() const { return model_.programs.front(); }

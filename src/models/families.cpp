@@ -27,7 +27,8 @@ constexpr auto names = [] {
 void read_vocabulary(Builder& b) {
     const gguf::Tensor* embedding = b.source().find("token_embd.weight");
     if (embedding == nullptr || embedding->dims[1] > 1u << 24) {
-        b.problem({ErrorCode::model, embedding == nullptr ? "is missing" : "has more than 2^24 rows",
+        b.problem({ErrorCode::model,
+                   embedding == nullptr ? "is missing" : "has more than 2^24 rows",
                    {b.source().metadata().file(), "tensor 'token_embd.weight'", {}},
                    embedding == nullptr ? "The file holds no complete model" : ""});
         return;
@@ -35,8 +36,9 @@ void read_vocabulary(Builder& b) {
     b.model().n_vocab = uint32_t(embedding->dims[1]);
     const gguf::Value* tokens = b.source().metadata().find("tokenizer.ggml.tokens");
     if (tokens != nullptr && tokens->type == gguf::ValueType::array && tokens->count != b.model().n_vocab) {
-        b.problem(b.source().metadata().error(ErrorCode::model, "tokenizer.ggml.tokens",
-                                              fmt::format("has {} tokens, but the embedding has {} rows", tokens->count, b.model().n_vocab)));
+        b.problem(b.source().metadata().error(
+            ErrorCode::model, "tokenizer.ggml.tokens",
+            fmt::format("has {} tokens, but the embedding has {} rows", tokens->count, b.model().n_vocab)));
     }
 }
 
@@ -45,16 +47,18 @@ void read_vocabulary(Builder& b) {
 void refuse_short_window(Builder& b) {
     const uint32_t window = b.u32_or("attention.sliding_window", 0, 0, ~0u);
     if (window == 0 || b.options().n_ctx <= window) { return; }
-    b.problem(b.source().metadata().error(ErrorCode::unsupported, b.key("attention.sliding_window"),
-                                          fmt::format("is {}, and this family's sliding window is not implemented", window),
-                                          fmt::format("Use -c {} or less: within the window the answer is the same", window)));
+    b.problem(b.source().metadata().error(
+        ErrorCode::unsupported, b.key("attention.sliding_window"),
+        fmt::format("is {}, and this family's sliding window is not implemented", window),
+        fmt::format("Use -c {} or less: within the window the answer is the same", window)));
 }
 
 std::span<const std::string_view> known_architectures() { return names; }
 
 Result<ops::Model> build(const gguf::WeightSource& source, const Options& options) {
     WALLABY_TRY(const std::string_view architecture, source.metadata().string("general.architecture"));
-    const auto family = std::find_if(families.begin(), families.end(), [&](const Family& f) { return f.architecture == architecture; });
+    const auto family =
+        std::find_if(families.begin(), families.end(), [&](const Family& f) { return f.architecture == architecture; });
     if (family == families.end()) {
         return source.metadata().error(ErrorCode::unsupported, "general.architecture",
                                        fmt::format("is '{}', a family that this build does not run", architecture),

@@ -18,9 +18,10 @@ Result<ops::Model> build_gpt2(Builder& b) {
     const double eps = b.number("attention.layer_norm_epsilon", 1e-30, 1);
     const uint32_t head = n_embd / n_heads;
     if (n_embd % n_heads != 0 || n_heads % n_heads_kv != 0) {
-        b.problem(b.source().metadata().error(ErrorCode::model, b.key("attention.head_count"),
-                                              fmt::format("is {}: it must divide the width {}, and the {} KV heads must divide it",
-                                                          n_heads, n_embd, n_heads_kv)));
+        b.problem(b.source().metadata().error(
+            ErrorCode::model, b.key("attention.head_count"),
+            fmt::format("is {}: it must divide the width {}, and the {} KV heads must divide it", n_heads, n_embd,
+                        n_heads_kv)));
     }
     if (b.failed()) { return b.finish(); }
 
@@ -38,7 +39,9 @@ Result<ops::Model> build_gpt2(Builder& b) {
             return b.layer_norm(v, b.vector(name + ".weight", n_embd), b.vector(name + ".bias", n_embd), eps);
         };
         const uint32_t n_q = n_heads * head, n_kv = n_heads_kv * head;
-        const auto qkv = [&](uint32_t first, uint32_t n) { return b.linear_rows(blk + "attn_qkv", n_embd, n_q + 2 * n_kv, first, n); };
+        const auto qkv = [&](uint32_t first, uint32_t n) {
+            return b.linear_rows(blk + "attn_qkv", n_embd, n_q + 2 * n_kv, first, n);
+        };
         const ops::ValueId n = norm(x, blk + "attn_norm");
         const ops::StateId state = b.state(n_heads_kv, head);
         const ops::ValueId q = b.matmul(n, qkv(0, n_q));

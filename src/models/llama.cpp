@@ -37,7 +37,8 @@ Shape read_shape(Builder& b) {
         b.problem(b.source().metadata().error(ErrorCode::model, b.key(suffix), std::move(what)));
     };
     if (!b.has("attention.key_length") && s.n_embd % s.n_heads != 0) {
-        contradiction("attention.head_count", fmt::format("is {}, which does not divide the width {}", s.n_heads, s.n_embd));
+        contradiction("attention.head_count",
+                      fmt::format("is {}, which does not divide the width {}", s.n_heads, s.n_embd));
     }
     if (b.u32_or("attention.value_length", s.head, 1, 1u << 14) != s.head) {
         contradiction("attention.value_length", "differs from the key length");
@@ -45,7 +46,8 @@ Shape read_shape(Builder& b) {
     if (s.n_rot % 2 != 0) { contradiction("rope.dimension_count", fmt::format("is {}, an odd number", s.n_rot)); }
     for (const uint32_t n : s.n_heads_kv) {
         if (s.n_heads % n != 0) {
-            contradiction("attention.head_count_kv", fmt::format("is {}, which does not divide the {} heads", n, s.n_heads));
+            contradiction("attention.head_count_kv",
+                          fmt::format("is {}, which does not divide the {} heads", n, s.n_heads));
             break;
         }
     }
@@ -67,7 +69,8 @@ ops::ValueId experts(Builder& b, const Shape& s, uint32_t il, const std::string&
     const Linear down = b.linear(blk + "ffn_down_exps", s.n_ff[il], s.n_embd, s.n_expert);
     const float scale = s.expert_scale == 0 ? 1.0f : float(s.expert_scale);
     const auto chosen = b.route(b.matmul(m, router), {s.n_expert, s.n_used, true, scale});
-    const ops::ValueId h = b.gate(b.routed_matmul(m, chosen.ids, gate, s.n_used), b.routed_matmul(m, chosen.ids, up, s.n_used));
+    const ops::ValueId h =
+        b.gate(b.routed_matmul(m, chosen.ids, gate, s.n_used), b.routed_matmul(m, chosen.ids, up, s.n_used));
     return b.combine(b.routed_matmul(h, chosen.ids, down, s.n_used), chosen.weights, s.n_used);
 }
 
@@ -81,7 +84,8 @@ ops::ValueId feed_forward(Builder& b, const Shape& s, uint32_t il, const std::st
     return b.matmul(b.gate(b.matmul(m, gate), b.matmul(m, up)), down);
 }
 
-ops::ValueId attention(Builder& b, const Shape& s, uint32_t il, const std::string& blk, ops::ValueId n, uint32_t table) {
+ops::ValueId attention(Builder& b, const Shape& s, uint32_t il, const std::string& blk, ops::ValueId n,
+                       uint32_t table) {
     const uint32_t n_kv = s.n_heads_kv[il];
     const Linear q = b.linear(blk + "attn_q", s.n_embd, s.n_heads * s.head);
     const Linear k = b.linear(blk + "attn_k", s.n_embd, n_kv * s.head);
@@ -115,7 +119,7 @@ void build_layers(Builder& b, const Shape& s) {
     b.outside_layers();
     x = b.rms_norm(x, b.vector("output_norm.weight", s.n_embd), s.eps);
     b.logits(b.matmul(x, b.linear_or_tied("output", embedding, s.n_embd, n_vocab)));
-    b.ignore_ending(".input_scale");         // for activation formats that this engine does not use
+    b.ignore_ending(".input_scale");           // for activation formats that this engine does not use
     b.ignore_ending(".attn_rot_embd.weight");  // written by old converters, never read
     b.ignore_ending(".rope_freqs.weight");
 }

@@ -1,10 +1,12 @@
 // Rotary frequencies: position * base^(-2i/n), and how the known ways of reaching beyond the trained context change it.
-//   linear    every frequency divided by the factor                                   (Chen et al. 2023, arXiv 2306.15595)
-//   NTK       a larger base: base * alpha^(n/(n-2)), or a base written by the converter
-//   YaRN      slow dimensions divided, fast ones kept, a ramp between; magnitude 1 + 0.1 ln(factor)
-//                                                                                     (Peng et al. 2023, arXiv 2309.00071)
+//   linear    every frequency divided by the factor                                   (Chen et al. 2023, arXiv
+//   2306.15595) NTK       a larger base: base * alpha^(n/(n-2)), or a base written by the converter YaRN      slow
+//   dimensions divided, fast ones kept, a ramp between; magnitude 1 + 0.1 ln(factor)
+//                                                                                     (Peng et al. 2023, arXiv
+//                                                                                     2309.00071)
 //   llama3    a divisor per dimension, as a tensor (rope_freqs)
-//   LongRoPE  divisors per dimension, one set for short and one for long contexts      (Ding et al. 2024, arXiv 2402.13753)
+//   LongRoPE  divisors per dimension, one set for short and one for long contexts      (Ding et al. 2024, arXiv
+//   2402.13753)
 #include <algorithm>
 #include <cmath>
 
@@ -39,10 +41,12 @@ class YarnRamp {
 
 uint32_t Builder::rope_table(uint32_t n_dims, uint32_t n_ctx_train) {
     ops::RopeTable table;
-    double base = options_.rope_freq_base != 0 ? options_.rope_freq_base : number_or("rope.freq_base", 10000, 1.0000001, 1e15);
+    double base =
+        options_.rope_freq_base != 0 ? options_.rope_freq_base : number_or("rope.freq_base", 10000, 1.0000001, 1e15);
     const std::string type = string_or("rope.scaling.type", "linear");
     if (type != "none" && type != "linear" && type != "yarn" && type != "longrope") {
-        problem(source_.metadata().error(ErrorCode::unsupported, key("rope.scaling.type"), fmt::format("is '{}', which this build does not know", type)));
+        problem(source_.metadata().error(ErrorCode::unsupported, key("rope.scaling.type"),
+                                         fmt::format("is '{}', which this build does not know", type)));
     }
     const double alpha = number_or("rope.scaling.alpha", 0, 0, 1e9);
     if (alpha > 0 && n_dims > 2) { base *= base::pow(alpha, n_dims / (n_dims - 2.0)); }
@@ -56,7 +60,8 @@ uint32_t Builder::rope_table(uint32_t n_dims, uint32_t n_ctx_train) {
     double extrapolated = number_or("rope.scaling.yarn_ext_factor", -1, -1, 1);  // YaRN's share of the ramp
     if (extrapolated < 0) { extrapolated = type == "yarn" ? 1 : 0; }
     const YarnRamp ramp(n_dims, base, n_ctx_original == 0 ? n_ctx_train : n_ctx_original,
-                        number_or("rope.scaling.yarn_beta_fast", 32, 1e-9, 1e9), number_or("rope.scaling.yarn_beta_slow", 1, 1e-9, 1e9));
+                        number_or("rope.scaling.yarn_beta_fast", 32, 1e-9, 1e9),
+                        number_or("rope.scaling.yarn_beta_slow", 1, 1e-9, 1e9));
     if (extrapolated != 0) {
         const auto magnitude = [&](double share) { return factor <= 1 ? 1 : 1 + 0.1 * share * base::log(factor); };
         const double all_dims = number_or("rope.scaling.yarn_log_multiplier", 0, -1e9, 1e9);
@@ -76,8 +81,10 @@ uint32_t Builder::rope_table(uint32_t n_dims, uint32_t n_ctx_train) {
     for (uint32_t i = 0; i < n_dims / 2; i++) {
         const double divisor = divisors.empty() ? 1 : divisors[i];
         if (!(std::fabs(divisor) >= 1e-9 && std::fabs(divisor) <= 1e9)) {
-            problem({ErrorCode::model, fmt::format("element {} is {}, no divisor of a frequency", i, divisor),
-                     {source_.metadata().file(), fmt::format("tensor '{}'", divisors_name), {}}, ""});
+            problem({ErrorCode::model,
+                     fmt::format("element {} is {}, no divisor of a frequency", i, divisor),
+                     {source_.metadata().file(), fmt::format("tensor '{}'", divisors_name), {}},
+                     ""});
             break;
         }
         const double plain = base::pow(base, -2.0 * i / n_dims) / divisor;

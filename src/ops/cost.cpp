@@ -17,7 +17,9 @@ struct Coster {
     const Extent& extent;
     quant::Type k_type, v_type;
 
-    uint64_t rows(ValueId id) const { return program.values[id].rows == Rows::outputs ? extent.n_outputs : extent.n_tokens; }
+    uint64_t rows(ValueId id) const {
+        return program.values[id].rows == Rows::outputs ? extent.n_outputs : extent.n_tokens;
+    }
     uint64_t elements(ValueId id) const { return id == none ? 0 : rows(id) * program.values[id].width; }
     const Weight* weight(size_t i) const { return op.weight[i] == none ? nullptr : &model.weights[op.weight[i]]; }
 
@@ -116,7 +118,8 @@ Cost& Cost::operator+=(const Cost& other) {
     return *this;
 }
 
-Cost cost(const Model& model, const Program& program, const Op& op, const Extent& extent, quant::Type k_type, quant::Type v_type) {
+Cost cost(const Model& model, const Program& program, const Op& op, const Extent& extent, quant::Type k_type,
+          quant::Type v_type) {
     return std::visit(Coster{model, program, op, extent, k_type, v_type}, op.spec);
 }
 

@@ -16,16 +16,17 @@ struct Extent {
 };
 
 struct Cost {
-    uint64_t macs = 0;           // multiply-adds
-    uint64_t transcendental = 0;  // exp, tanh, sin …
-    uint64_t weight_bytes = 0;   // read, each weight once per step
+    uint64_t macs = 0;                           // multiply-adds
+    uint64_t transcendental = 0;                 // exp, tanh, sin …
+    uint64_t weight_bytes = 0;                   // read, each weight once per step
     uint64_t state_read = 0, state_written = 0;  // bytes
-    uint64_t value_bytes = 0;    // activations read and written
+    uint64_t value_bytes = 0;                    // activations read and written
 
     Cost& operator+=(const Cost& other);
 };
 
 // k_type, v_type: how the states store keys and values.
-Cost cost(const Model& model, const Program& program, const Op& op, const Extent& extent, quant::Type k_type, quant::Type v_type);
+Cost cost(const Model& model, const Program& program, const Op& op, const Extent& extent, quant::Type k_type,
+          quant::Type v_type);
 
 }  // namespace wallaby::ops

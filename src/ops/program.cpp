@@ -15,22 +15,32 @@ Overloaded(F...) -> Overloaded<F...>;
 // The checks of one op. Every failed one names the op, so that a family under construction says where it is wrong.
 class Checker {
   public:
-    Checker(const Model& model, const Program& program) : model_(model), program_(program), written_(program.values.size(), false) {}
+    Checker(const Model& model, const Program& program)
+        : model_(model), program_(program), written_(program.values.size(), false) {}
 
     Result<void> check(size_t index) {
         const Op& op = program_.ops[index];
         error_ = {};
         op_ = &op;
-        for (const ValueId id : op.in) { expect(id == none || (id < written_.size() && written_[id]), "reads a value that is not written yet"); }
-        for (const ValueId id : op.out) { expect(id == none || (id < written_.size() && !written_[id]), "writes a value twice, or none"); }
+        for (const ValueId id : op.in) {
+            expect(id == none || (id < written_.size() && written_[id]), "reads a value that is not written yet");
+        }
+        for (const ValueId id : op.out) {
+            expect(id == none || (id < written_.size() && !written_[id]), "writes a value twice, or none");
+        }
         for (const WeightId id : op.weight) { expect(id == none || id < model_.weights.size(), "names no weight"); }
         expect(op.state == none || op.state < model_.states.size(), "names no state");
-        if (error_.empty()) { std::visit([this](const auto& spec) { shapes(spec); }, op.spec); }
+        if (error_.empty()) {
+            std::visit([this](const auto& spec) { shapes(spec); }, op.spec);
+        }
         for (const ValueId id : op.out) {
             if (id != none && id < written_.size()) { written_[id] = true; }
         }
         if (error_.empty()) { return {}; }
-        return Error{ErrorCode::model, error_, {"", fmt::format("program '{}', op {} ({})", program_.name, index, name_of(op.spec)), {}}, ""};
+        return Error{ErrorCode::model,
+                     error_,
+                     {"", fmt::format("program '{}', op {} ({})", program_.name, index, name_of(op.spec)), {}},
+                     ""};
     }
 
   private:
@@ -48,7 +58,8 @@ class Checker {
         expect(w == nullptr || w->n_elements() == width, "has a vector weight of another width");
     }
     void same_rows(size_t i) {
-        expect(!has_in(i) || !has_out(0) || program_.values[op_->in[i]].rows == program_.values[op_->out[0]].rows, "mixes rows");
+        expect(!has_in(i) || !has_out(0) || program_.values[op_->in[i]].rows == program_.values[op_->out[0]].rows,
+               "mixes rows");
     }
     void elementwise(size_t n_in) {
         for (size_t i = 0; i < n_in; i++) {
@@ -58,7 +69,8 @@ class Checker {
     }
 
     void shapes(const Embed&) {
-        expect(weight(0) != nullptr && weight(0)->n_in == width_out(0) && weight(0)->n_expert == 1, "has a table of another width");
+        expect(weight(0) != nullptr && weight(0)->n_in == width_out(0) && weight(0)->n_expert == 1,
+               "has a table of another width");
         expect(has_out(0) && program_.values[op_->out[0]].rows == Rows::tokens, "makes rows that are not tokens");
     }
     void shapes(const Norm& norm) {
@@ -82,7 +94,8 @@ class Checker {
     }
     void shapes(const Rope& rope) {
         elementwise(1);
-        expect(rope.table < model_.rope_tables.size() && model_.rope_tables[rope.table].frequency.size() * 2 == rope.n_dims,
+        expect(rope.table < model_.rope_tables.size() &&
+                   model_.rope_tables[rope.table].frequency.size() * 2 == rope.n_dims,
                "has a frequency table of another length");
         expect(rope.head != 0 && rope.n_dims <= rope.head && width_in(0) % rope.head == 0, "has heads that do not fit");
     }
@@ -90,30 +103,35 @@ class Checker {
         expect(op_->state != none, "lacks its state");
         if (op_->state == none) { return; }
         const State& s = model_.states[op_->state];
-        expect(width_in(0) == uint64_t(s.n_heads) * s.head && width_in(1) == width_in(0), "has keys or values of another width");
+        expect(width_in(0) == uint64_t(s.n_heads) * s.head && width_in(1) == width_in(0),
+               "has keys or values of another width");
     }
     void shapes(const Attend& attend) {
         elementwise(1);
         expect(op_->state != none, "lacks its state");
         if (op_->state == none) { return; }
         const State& s = model_.states[op_->state];
-        expect(s.n_heads != 0 && attend.n_heads % s.n_heads == 0 && attend.head == s.head, "has heads that do not fit its state");
+        expect(s.n_heads != 0 && attend.n_heads % s.n_heads == 0 && attend.head == s.head,
+               "has heads that do not fit its state");
         expect(width_in(0) == uint64_t(attend.n_heads) * attend.head, "has queries of another width");
         expect(attend.temperature == 0 || attend.floor != 0, "has a temperature without its floor");
     }
     void shapes(const Pointwise& op) { elementwise(op.kind == Pointwise::Kind::add ? 2 : 1); }
     void shapes(const Gate&) { elementwise(2); }
     void shapes(const Route& route) {
-        expect(width_in(0) == route.n_expert && route.n_used >= 1 && route.n_used <= route.n_expert, "routes to more experts than there are");
+        expect(width_in(0) == route.n_expert && route.n_used >= 1 && route.n_used <= route.n_expert,
+               "routes to more experts than there are");
         expect(width_out(0) == route.n_used && width_out(1) == route.n_used, "has outputs of another width");
         expect(has_out(0) && program_.values[op_->out[0]].is_i32, "writes ids into numbers");
     }
     void shapes(const Combine& combine) {
-        expect(width_in(0) == uint64_t(width_out(0)) * combine.n_used && width_in(1) == combine.n_used, "has inputs of another width");
+        expect(width_in(0) == uint64_t(width_out(0)) * combine.n_used && width_in(1) == combine.n_used,
+               "has inputs of another width");
     }
     void shapes(const Select&) {
         expect(has_in(0) && has_out(0) && width_in(0) == width_out(0), "changes the width");
-        expect(has_in(0) && has_out(0) && program_.values[op_->in[0]].rows == Rows::tokens && program_.values[op_->out[0]].rows == Rows::outputs,
+        expect(has_in(0) && has_out(0) && program_.values[op_->in[0]].rows == Rows::tokens &&
+                   program_.values[op_->out[0]].rows == Rows::outputs,
                "does not go from tokens to outputs");
     }
 
@@ -154,7 +172,10 @@ Result<void> check(const Model& model) {
         for (size_t i = 0; i < program.ops.size(); i++) { WALLABY_OK(checker.check(i)); }
         if (program.logits >= program.values.size() || program.values[program.logits].width != model.n_vocab ||
             program.values[program.logits].rows != Rows::outputs) {
-            return Error{ErrorCode::model, "its result is not one row of n_vocab logits per output", {"", fmt::format("program '{}'", program.name), {}}, ""};
+            return Error{ErrorCode::model,
+                         "its result is not one row of n_vocab logits per output",
+                         {"", fmt::format("program '{}'", program.name), {}},
+                         ""};
         }
     }
     return {};

@@ -16,7 +16,7 @@
 
 namespace wallaby::ops {
 
-using ValueId = uint32_t;  // an index into Program::values
+using ValueId = uint32_t;   // an index into Program::values
 using WeightId = uint32_t;  // … into Model::weights
 using StateId = uint32_t;   // … into Model::states
 inline constexpr uint32_t none = ~0u;

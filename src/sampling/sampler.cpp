@@ -8,13 +8,16 @@ namespace wallaby::sampling {
 
 Result<void> check(const Params& p) {
     const auto refuse = [](std::string_view flag, double value, std::string_view allowed) {
-        return Error{ErrorCode::argument, fmt::format("is {}, but must be {}", value, allowed), {"", std::string(flag), {}}, ""};
+        return Error{
+            ErrorCode::argument, fmt::format("is {}, but must be {}", value, allowed), {"", std::string(flag), {}}, ""};
     };
     // Written so that NaN fails.
     if (!(p.temperature >= 0 && p.temperature <= 1e6)) { return refuse("--temp", p.temperature, "from 0 to 1e6"); }
     if (!(p.top_p >= 0 && p.top_p <= 1)) { return refuse("--top-p", p.top_p, "from 0 to 1"); }
     if (!(p.min_p >= 0 && p.min_p <= 1)) { return refuse("--min-p", p.min_p, "from 0 to 1"); }
-    if (!(p.repeat_penalty > 0 && p.repeat_penalty <= 1e6)) { return refuse("--repeat-penalty", p.repeat_penalty, "above 0, to 1e6"); }
+    if (!(p.repeat_penalty > 0 && p.repeat_penalty <= 1e6)) {
+        return refuse("--repeat-penalty", p.repeat_penalty, "above 0, to 1e6");
+    }
     return {};
 }
 
@@ -30,7 +33,8 @@ Choice Sampler::sample(std::span<const float> logits, std::span<const int32_t> h
     for (size_t i = 0; i < logits.size(); i++) { candidates_.push_back({logits[i], int32_t(i)}); }
     penalise(history);
     if (params_.temperature == 0) {
-        const auto best = std::max_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+        const auto best = std::max_element(candidates_.begin(), candidates_.end(),
+                                           [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
         return {best->token, log_probability(logits, best->token)};
     }
     cut_top_k();
@@ -53,7 +57,9 @@ void Sampler::penalise(std::span<const int32_t> history) {
 }
 
 void Sampler::cut_top_k() {
-    const auto before = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.token < b.token; };
+    const auto before = [](const Candidate& a, const Candidate& b) {
+        return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+    };
     const size_t k = params_.top_k == 0 ? candidates_.size() : std::min<size_t>(params_.top_k, candidates_.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + std::ptrdiff_t(k), candidates_.end(), before);
     candidates_.resize(k);

@@ -138,9 +138,7 @@ void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
         }
     }
     merger.start(word.size());
-    for (size_t i = 0; i < word.size(); i++) {
-        merger.add(uint32_t(i), byte_symbols_[uint8_t(word[i])]);
-    }
+    for (size_t i = 0; i < word.size(); i++) { merger.add(uint32_t(i), byte_symbols_[uint8_t(word[i])]); }
     merger.run(
         uint32_t(word.size()),
         [&](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id).rank; },

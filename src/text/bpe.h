@@ -1,6 +1,6 @@
-// Byte-level BPE: text is cut into words, a word into bytes, and neighbours merge in the order of the file's merge list.
-// Bytes that are not UTF-8 are kept: each is a word of its own, so decoding gives any input back byte for byte (as long
-// as the vocabulary has all 256 bytes).
+// Byte-level BPE: text is cut into words, a word into bytes, and neighbours merge in the order of the file's merges.
+// Bytes that are not UTF-8 are kept: each is a word of its own, so decoding gives any input back byte for byte (as
+// long as the vocabulary has all 256 bytes).
 // Definition: https://github.com/openai/gpt-2 (encoder.py); https://github.com/huggingface/tokenizers (BPE, ByteLevel).
 #pragma once
 #include <array>

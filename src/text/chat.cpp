@@ -136,8 +136,9 @@ class Conversation {
         } else if (message.role == "assistant") {
             expand(format_.assistant, {answer(i), {}, tokens_}, out_);
         } else {
-            const bool folds = has_lead_ && ((format_.fold == ChatFormat::Fold::first_user && place == 0) ||
-                                             (format_.fold == ChatFormat::Fold::last_user && i + 1 == messages_.size()));
+            const bool folds =
+                has_lead_ && ((format_.fold == ChatFormat::Fold::first_user && place == 0) ||
+                              (format_.fold == ChatFormat::Fold::last_user && i + 1 == messages_.size()));
             const std::string_view pattern = folds ? format_.user_with_system : format_.user;
             expand(pattern, {message.content, messages_[0].content, tokens_}, out_);
         }
@@ -159,12 +160,14 @@ class Conversation {
                 std::string_view shown = content;
                 if (end != std::string_view::npos) {
                     shown = trim_newlines(after_last(content, kThinkEnd), true, false);
-                    thought = trim_newlines(after_last(trim_newlines(content.substr(0, end), false, true), kThinkBegin));
+                    thought =
+                        trim_newlines(after_last(trim_newlines(content.substr(0, end), false, true), kThinkBegin));
                 }
                 const bool is_last = i + 1 == messages_.size();
                 const bool is_current = last_query_ ? i > *last_query_ : false;
                 if (!is_current || (!is_last && thought.empty())) { return std::string(shown); }
-                return fmt::format("{}\n{}\n{}\n\n{}", kThinkBegin, thought, kThinkEnd, trim_newlines(shown, true, false));
+                return fmt::format("{}\n{}\n{}\n\n{}", kThinkBegin, thought, kThinkEnd,
+                                   trim_newlines(shown, true, false));
             }
         }
         return std::string(content);

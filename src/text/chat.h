@@ -27,21 +27,21 @@ struct ChatTokens {
 struct ChatFormat {
     static constexpr std::string_view kRefused = "{refused}";  // the template raises an exception for such a message
 
-    std::string_view opening;           // of every conversation
-    std::string_view no_system;         // instead of a system message at the beginning
-    std::string_view lead_system;       // a system message at the beginning
-    std::string_view system;            // a system message anywhere else
+    std::string_view opening;      // of every conversation
+    std::string_view no_system;    // instead of a system message at the beginning
+    std::string_view lead_system;  // a system message at the beginning
+    std::string_view system;       // a system message anywhere else
     std::string_view user;
     std::string_view user_with_system;  // the user message that takes in the system message (see fold)
     std::string_view assistant;
-    std::string_view between;           // messages
-    std::string_view generation;        // at the end, for the model to go on
-    std::string_view no_generation;     // at the end otherwise
+    std::string_view between;        // messages
+    std::string_view generation;     // at the end, for the model to go on
+    std::string_view no_generation;  // at the end otherwise
 
     // After a system message at the beginning, users speak on even places and only there, or the template refuses.
     bool alternates = false;
-    bool generates_after_assistant = true;   // no: `generation` does not follow an assistant message
-    bool default_unless_anywhere = false;    // `no_system` is for conversations without any system message
+    bool generates_after_assistant = true;  // no: `generation` does not follow an assistant message
+    bool default_unless_anywhere = false;   // `no_system` is for conversations without any system message
 
     enum class Fold : uint8_t { none, first_user, last_user } fold = Fold::none;
     // System messages from all places, for {system} in `opening`.

@@ -79,9 +79,8 @@ constexpr ChatFormat kChatMl =
                turns("<|im_start|>system\n{content}<|im_end|>\n", "<|im_start|>user\n{content}<|im_end|>\n",
                      "<|im_start|>assistant\n{content}<|im_end|>\n"));
 constexpr ChatFormat kChatMlBos = opening("{bos}", kChatMl);
-constexpr ChatFormat kChatMlBareSystem =
-    lead("{content}",
-         turns("", "<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n", "{content}<|im_end|>\n"));
+constexpr ChatFormat kChatMlBareSystem = lead(
+    "{content}", turns("", "<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n", "{content}<|im_end|>\n"));
 constexpr ChatFormat kQwen15 = by_default("<|im_start|>system\nYou are a helpful assistant<|im_end|>\n", kChatMl);
 constexpr ChatFormat kQwen2 = by_default("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n", kChatMl);
 constexpr ChatFormat kQwen25 = by_default(
@@ -92,15 +91,14 @@ constexpr ChatFormat kMiMo =
 constexpr ChatFormat kMiniCpm3 = empty(Empty::skip_lead, kChatMl);
 constexpr ChatFormat kLfm2 = empty(Empty::skip_lead, kChatMlBos);
 constexpr ChatFormat kLfm25 = thinking(Thinking::drop_before_last, kLfm2);
-constexpr ChatFormat kAlphaMonarch =
-    generating("{bos}assistant\n", turns("{bos}system\n{content}{eos}\n", "{bos}user\n{content}{eos}\n",
-                                         "{bos}assistant\n{content}{eos}\n"));
+constexpr ChatFormat kAlphaMonarch = generating(
+    "{bos}assistant\n",
+    turns("{bos}system\n{content}{eos}\n", "{bos}user\n{content}{eos}\n", "{bos}assistant\n{content}{eos}\n"));
 
-constexpr ChatFormat kKimi =
-    generating("<|im_assistant|>assistant<|im_middle|>",
-               turns("<|im_system|>system<|im_middle|>{content}<|im_end|>",
-                     "<|im_user|>user<|im_middle|>{content}<|im_end|>",
-                     "<|im_assistant|>assistant<|im_middle|>{content}<|im_end|>"));
+constexpr ChatFormat kKimi = generating(
+    "<|im_assistant|>assistant<|im_middle|>",
+    turns("<|im_system|>system<|im_middle|>{content}<|im_end|>", "<|im_user|>user<|im_middle|>{content}<|im_end|>",
+          "<|im_assistant|>assistant<|im_middle|>{content}<|im_end|>"));
 constexpr ChatFormat kKimiK2 =
     by_default("<|im_system|>system<|im_middle|>You are a helpful assistant<|im_end|>", kKimi);
 constexpr ChatFormat kKimiK2Instruct = by_default(
@@ -113,12 +111,11 @@ constexpr ChatFormat kKimiK2Thinking =
                                 "<|im_assistant|>assistant<|im_middle|><think></think>{content}<|im_end|>")));
 
 // Phi. The first ones know no system message and pass it over.
-constexpr ChatFormat kPhi3Medium =
-    turns("", "<|user|>\n{content}<|end|>\n<|assistant|>\n", "{content}<|end|>\n");
+constexpr ChatFormat kPhi3Medium = turns("", "<|user|>\n{content}<|end|>\n<|assistant|>\n", "{content}<|end|>\n");
 constexpr ChatFormat kPhi3Mini = opening("{bos}", kPhi3Medium);
-constexpr ChatFormat kPhi3 =
-    generating("<|assistant|>\n", turns("<|system|>\n{content}<|end|>\n", "<|user|>\n{content}<|end|>\n",
-                                        "<|assistant|>\n{content}<|end|>\n"));
+constexpr ChatFormat kPhi3 = generating(
+    "<|assistant|>\n",
+    turns("<|system|>\n{content}<|end|>\n", "<|user|>\n{content}<|end|>\n", "<|assistant|>\n{content}<|end|>\n"));
 constexpr ChatFormat kPhi3Small = opening("{bos}", ending("{eos}", kPhi3));
 constexpr ChatFormat kPhi35 = empty(Empty::skip_system, ending("{eos}", kPhi3));
 constexpr ChatFormat make_phi3_vision() {
@@ -133,8 +130,7 @@ constexpr ChatFormat kPhi4 =
 
 // Llama.
 constexpr ChatFormat kLlama2 =
-    folding(Fold::first_user,
-            "{bos}[INST] {trim}<<SYS>>\n{system}\n<</SYS>>\n\n{content}{/trim} [/INST]",
+    folding(Fold::first_user, "{bos}[INST] {trim}<<SYS>>\n{system}\n<</SYS>>\n\n{content}{/trim} [/INST]",
             alternating(turns("", "{bos}[INST] {trim}{content}{/trim} [/INST]", " {trim}{content}{/trim} {eos}")));
 constexpr std::string_view kLlama3Answer = "<|start_header_id|>assistant<|end_header_id|>\n\n";
 constexpr ChatFormat kLlama3Turns =
@@ -143,16 +139,15 @@ constexpr ChatFormat kLlama3Turns =
           "<|start_header_id|>assistant<|end_header_id|>\n\n{trim}{content}{/trim}<|eot_id|>");
 constexpr ChatFormat kLlama3 = opening("{bos}", generating(kLlama3Answer, kLlama3Turns));
 constexpr ChatFormat kLlama3Always = opening("{bos}", always_generating(kLlama3Answer, kLlama3Turns));
-constexpr ChatFormat kLlama31 =
-    opening("{bos}<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
-            "Today Date: 26 Jul 2024\n\n",
-            by_default("<|eot_id|>", lead("{trim}{content}{/trim}<|eot_id|>", kLlama3)));
+constexpr ChatFormat kLlama31 = opening(
+    "{bos}<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
+    "Today Date: 26 Jul 2024\n\n",
+    by_default("<|eot_id|>", lead("{trim}{content}{/trim}<|eot_id|>", kLlama3)));
 constexpr ChatFormat kFunctionary31 =
     opening("{bos}<|start_header_id|>system<|end_header_id|>\n\n\nCutting Knowledge Date: December 2023\n\n<|eot_id|>",
-            generating(kLlama3Answer,
-                       turns("<|start_header_id|>system<|end_header_id|>\n\n{content}<|eot_id|>",
-                             "<|start_header_id|>user<|end_header_id|>\n\n{content}<|eot_id|>",
-                             "<|start_header_id|>assistant<|end_header_id|>\n\n{content}<|eot_id|>")));
+            generating(kLlama3Answer, turns("<|start_header_id|>system<|end_header_id|>\n\n{content}<|eot_id|>",
+                                            "<|start_header_id|>user<|end_header_id|>\n\n{content}<|eot_id|>",
+                                            "<|start_header_id|>assistant<|end_header_id|>\n\n{content}<|eot_id|>")));
 constexpr ChatFormat kCodeLlama70 =
     opening("<s>", always_generating("Source: assistant\nDestination: user\n\n ",
                                      alternating(turns("Source: system\n\n {trim}{content}{/trim} <step> ",
@@ -184,16 +179,15 @@ constexpr ChatFormat kMistralV3 =
 constexpr ChatFormat kMistralNemo =
     folding(Fold::last_user, "[INST]{system}\n\n{content}[/INST]",
             opening("{bos}", alternating(turns(kRefused, "[INST]{content}[/INST]", "{content}{eos}"))));
-constexpr ChatFormat kMistralV7 = opening(
-    "{bos}", turns("[SYSTEM_PROMPT] {content}[/SYSTEM_PROMPT]", "[INST] {content}[/INST]", " {content}{eos}"));
+constexpr ChatFormat kMistralV7 =
+    opening("{bos}", turns("[SYSTEM_PROMPT] {content}[/SYSTEM_PROMPT]", "[INST] {content}[/INST]", " {content}{eos}"));
 
 // DeepSeek.
 constexpr ChatFormat kDeepSeekLlm = opening(
-    "{bos}",
-    generating("Assistant:", turns("{content}\n\n", "User: {content}\n\n", "Assistant: {content}{eos}")));
-#define WALLABY_DEEPSEEK_CODER                                                                               \
-    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek "        \
-    "Company, and you only answer questions related to computer science. For politically sensitive "         \
+    "{bos}", generating("Assistant:", turns("{content}\n\n", "User: {content}\n\n", "Assistant: {content}{eos}")));
+#define WALLABY_DEEPSEEK_CODER                                                                              \
+    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek "       \
+    "Company, and you only answer questions related to computer science. For politically sensitive "        \
     "questions, security and privacy issues, and other non-computer science questions, you will refuse to " \
     "answer"
 constexpr ChatFormat kDeepSeekCoderTurns =
@@ -208,10 +202,9 @@ constexpr ChatFormat kDeepSeekCoder = make_deepseek_coder();
 constexpr ChatFormat kDeepSeekCoderAwq =
     opening(WALLABY_DEEPSEEK_CODER ".\n", always_generating("### Response:\n", kDeepSeekCoderTurns));
 #undef WALLABY_DEEPSEEK_CODER
-constexpr ChatFormat kDeepSeekR1Turns =
-    opening("{bos}{system}",
-            thinking(Thinking::drop,
-                     turns("", "<｜User｜>{content}", "<｜Assistant｜>{content}<｜end▁of▁sentence｜>")));
+constexpr ChatFormat kDeepSeekR1Turns = opening(
+    "{bos}{system}",
+    thinking(Thinking::drop, turns("", "<｜User｜>{content}", "<｜Assistant｜>{content}<｜end▁of▁sentence｜>")));
 constexpr ChatFormat kDeepSeekR1 = gathering(Gather::all, generating("<｜Assistant｜>", kDeepSeekR1Turns));
 constexpr ChatFormat kDeepSeekR1Distill =
     gathering(Gather::last, generating("<｜Assistant｜><think>\n", kDeepSeekR1Turns));
@@ -227,56 +220,51 @@ constexpr ChatFormat kGranite40 =
                                      "responses are professional, accurate, and safe.<|end_of_text|>\n",
                                      kGranite));
 constexpr ChatFormat kGranite41 = empty(Empty::skip_lead, kGranite);
-constexpr ChatFormat kGraniteCode = generating(
-    "Answer:\n", turns("System:\n{content}\n\n", "Question:\n{content}\n\n", "Answer:\n{content}\n\n"));
+constexpr ChatFormat kGraniteCode =
+    generating("Answer:\n", turns("System:\n{content}\n\n", "Question:\n{content}\n\n", "Answer:\n{content}\n\n"));
 
 // GLM.
-constexpr ChatFormat kChatGlm3 =
-    opening("[gMASK]sop", generating("<|assistant|>", turns("<|system|>\n {content}", "<|user|>\n {content}",
-                                                            "<|assistant|>\n {content}")));
-constexpr ChatFormat kGlmTurns =
-    turns("<|system|>\n{content}", "<|user|>\n{content}", "<|assistant|>\n{content}");
-constexpr ChatFormat kChatGlm4 =
-    opening("[gMASK]<sop>", empty(Empty::skip, generating("<|assistant|>\n", kGlmTurns)));
+constexpr ChatFormat kChatGlm3 = opening(
+    "[gMASK]sop",
+    generating("<|assistant|>", turns("<|system|>\n {content}", "<|user|>\n {content}", "<|assistant|>\n {content}")));
+constexpr ChatFormat kGlmTurns = turns("<|system|>\n{content}", "<|user|>\n{content}", "<|assistant|>\n{content}");
+constexpr ChatFormat kChatGlm4 = opening("[gMASK]<sop>", empty(Empty::skip, generating("<|assistant|>\n", kGlmTurns)));
 constexpr ChatFormat kGlmEdge = always_generating("<|assistant|>", kGlmTurns);
 
 // Others.
 constexpr ChatFormat kZephyr =
-    generating("<|assistant|>\n", turns("<|system|>\n{content}{eos}\n", "<|user|>\n{content}{eos}\n",
-                                        "<|assistant|>\n{content}{eos}\n"));
+    generating("<|assistant|>\n",
+               turns("<|system|>\n{content}{eos}\n", "<|user|>\n{content}{eos}\n", "<|assistant|>\n{content}{eos}\n"));
 constexpr ChatFormat kZephyrNoSystem =
     generating("<|assistant|>\n", turns("", "<|user|>\n{content}\n", "<|assistant|>\n{content}{eos}\n"));
-constexpr ChatFormat kFalcon = generating(
-    "Falcon:\n", turns("System: {content}\n", "User: \n{content}\n", "Falcon:\n{content}\n"));
-constexpr ChatFormat kFalcon180 = between(
-    "\n", generating("\nFalcon:", turns("System: {content}", "User: {content}", "Falcon: {content}")));
-constexpr ChatFormat kSolar =
-    empty(Empty::skip_system,
-          generating("### Assistant:\n", turns("### System:\n{content}\n\n", "### User:\n{content}\n\n",
-                                               "### Assistant:\n{content}")));
+constexpr ChatFormat kFalcon =
+    generating("Falcon:\n", turns("System: {content}\n", "User: \n{content}\n", "Falcon:\n{content}\n"));
+constexpr ChatFormat kFalcon180 =
+    between("\n", generating("\nFalcon:", turns("System: {content}", "User: {content}", "Falcon: {content}")));
+constexpr ChatFormat kSolar = empty(
+    Empty::skip_system, generating("### Assistant:\n", turns("### System:\n{content}\n\n", "### User:\n{content}\n\n",
+                                                             "### Assistant:\n{content}")));
 constexpr ChatFormat kAlfred =
-    generating("<start_assistant>", turns("<start_system>{trim}{content}{/trim}<end_message>",
-                                          "<start_user>{trim}{content}{/trim}<end_message>",
-                                          "<start_assistant>{content}<end_message>"));
+    generating("<start_assistant>",
+               turns("<start_system>{trim}{content}{/trim}<end_message>",
+                     "<start_user>{trim}{content}{/trim}<end_message>", "<start_assistant>{content}<end_message>"));
 constexpr ChatFormat kOpenChat =
     opening("{bos}", generating("GPT4 Correct Assistant:", turns("GPT4 Correct System: {content}<|end_of_turn|>",
                                                                  "GPT4 Correct User: {content}<|end_of_turn|>",
                                                                  "GPT4 Correct Assistant: {content}<|end_of_turn|>")));
 constexpr ChatFormat kCommandR = opening(
-    "{bos}",
-    generating("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
-               alternating(lead("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>{content}<|END_OF_TURN_TOKEN|>",
-                                turns("",
-                                      "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>{trim}{content}{/trim}"
-                                      "<|END_OF_TURN_TOKEN|>",
-                                      "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{trim}{content}{/trim}"
-                                      "<|END_OF_TURN_TOKEN|>")))));
+    "{bos}", generating("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+                        alternating(lead("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>{content}<|END_OF_TURN_TOKEN|>",
+                                         turns("",
+                                               "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>{trim}{content}{/trim}"
+                                               "<|END_OF_TURN_TOKEN|>",
+                                               "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{trim}{content}{/trim}"
+                                               "<|END_OF_TURN_TOKEN|>")))));
 constexpr ChatFormat kVicuna =
     generating("ASSISTANT:", turns("{content}\n\n", "USER: {content}\n", "ASSISTANT: {content}</s>\n"));
 constexpr ChatFormat kOrcaVicuna =
     generating("ASSISTANT:", turns("SYSTEM: {content}\n", "USER: {content}\n", "ASSISTANT: {content}</s>\n"));
-constexpr ChatFormat kOrion =
-    opening("{bos}", turns("", "Human: {content}\n\nAssistant: {eos}", "{content}{eos}"));
+constexpr ChatFormat kOrion = opening("{bos}", turns("", "Human: {content}\n\nAssistant: {eos}", "{content}{eos}"));
 constexpr ChatFormat kMiniCpm =
     turns("{trim}{content}{/trim}", "<用户>{trim}{content}{/trim}<AI>", "{trim}{content}{/trim}");
 constexpr ChatFormat kMegrez = by_default(
@@ -285,25 +273,22 @@ constexpr ChatFormat kMegrez = by_default(
                turns("<|role_start|>system<|role_end|>{content}<|turn_end|>",
                      "<|role_start|>user<|role_end|>{content}<|turn_end|>",
                      "<|role_start|>assistant<|role_end|>{content}<|turn_end|>")));
-constexpr ChatFormat kLing = generating(
-    "<role>ASSISTANT</role>",
-    turns("<role>SYSTEM</role>{content}", "<role>HUMAN</role>{content}", "<role>ASSISTANT</role>{content}"));
-constexpr ChatFormat kDanube = generating(
-    "<|answer|>", turns("<|system|>{content}{eos}", "<|prompt|>{content}{eos}", "<|answer|>{content}{eos}"));
+constexpr ChatFormat kLing =
+    generating("<role>ASSISTANT</role>",
+               turns("<role>SYSTEM</role>{content}", "<role>HUMAN</role>{content}", "<role>ASSISTANT</role>{content}"));
+constexpr ChatFormat kDanube =
+    generating("<|answer|>", turns("<|system|>{content}{eos}", "<|prompt|>{content}{eos}", "<|answer|>{content}{eos}"));
 constexpr ChatFormat kDeciLm = generating(
-    "### Assistant:\n",
-    turns("### System:\n{content}\n", "### User:\n{content}\n", "### Assistant:\n{content}\n"));
-#define WALLABY_CODING_ASSISTANT                                                                       \
+    "### Assistant:\n", turns("### System:\n{content}\n", "### User:\n{content}\n", "### Assistant:\n{content}\n"));
+#define WALLABY_CODING_ASSISTANT                                                                      \
     "{bos}You are an exceptionally intelligent coding assistant that consistently delivers accurate " \
     "and reliable responses to user instructions.\n\n"
 constexpr ChatFormat kStarCoder2 = opening(
-    WALLABY_CODING_ASSISTANT,
-    always_generating("### Response\n",
-                      turns(kRefused, "### Instruction\n{content}\n\n", "### Response\n{content}{eos}\n\n")));
+    WALLABY_CODING_ASSISTANT, always_generating("### Response\n", turns(kRefused, "### Instruction\n{content}\n\n",
+                                                                        "### Response\n{content}{eos}\n\n")));
 constexpr ChatFormat kMagicoder = opening(
-    WALLABY_CODING_ASSISTANT,
-    always_generating("@@ Response\n",
-                      turns(kRefused, "@@ Instruction\n{content}\n\n", "@@ Response\n{content}{eos}\n\n")));
+    WALLABY_CODING_ASSISTANT, always_generating("@@ Response\n", turns(kRefused, "@@ Instruction\n{content}\n\n",
+                                                                       "@@ Response\n{content}{eos}\n\n")));
 #undef WALLABY_CODING_ASSISTANT
 constexpr ChatFormat kConcatenation = turns("{content}{eos}", "{content}{eos}", "{content}{eos}");
 

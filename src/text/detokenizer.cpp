@@ -23,7 +23,7 @@ std::string StreamDecoder::push_bytes(std::string_view bytes) {
 }
 
 std::string StreamDecoder::flush() {
-    const std::string out = utf8::replace_invalid(pending_);
+    std::string out = utf8::replace_invalid(pending_);
     pending_.clear();
     return out;
 }

@@ -8,7 +8,7 @@ namespace wallaby::text {
 // The slot that holds `piece`, or the free one where it belongs.
 size_t PieceIndex::slot_of(const Pieces& pieces, std::string_view piece) const {
     const size_t mask = slots_.size() - 1;
-    size_t slot = std::hash<std::string_view>{}(piece) & mask;
+    size_t slot = std::hash<std::string_view>{}(piece)&mask;
     while (slots_[slot] != kFree && pieces[size_t(slots_[slot])] != piece) { slot = (slot + 1) & mask; }
     return slot;
 }

@@ -1,5 +1,5 @@
-// Which tokens begin and end texts and turns: from the file's keys, else from how the token is spelled. Files often name
-// only one end token although the model has several, so spelling decides about the rest.
+// Which tokens begin and end texts and turns: from the file's keys, else from how the token is spelled. Files often
+// name only one end token although the model has several, so spelling decides about the rest.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -149,7 +149,9 @@ Result<void> Vocabulary::load_roles(const gguf::Metadata& metadata) {
         roles_[size_t(row.role)] = id == UINT32_MAX ? kNone : int32_t(id);
         if (id == UINT32_MAX || has_types_) { continue; }
         if (row.role == Role::unk) { types_[id] = TokenType::unknown; }
-        if (row.role == Role::bos || row.role == Role::eos || row.role == Role::eot) { types_[id] = TokenType::control; }
+        if (row.role == Role::bos || row.role == Role::eos || row.role == Role::eot) {
+            types_[id] = TokenType::control;
+        }
     }
     return {};
 }

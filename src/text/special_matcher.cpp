@@ -9,9 +9,8 @@ SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary, std::vector<int32_t
         const int order = vocabulary.text(a).compare(vocabulary.text(b));
         return order < 0 || (order == 0 && a < b);
     });
-    const auto repeated = std::ranges::unique(
-        sorted_, [&](int32_t a, int32_t b) { return vocabulary.text(a) == vocabulary.text(b); });
-    sorted_.erase(repeated.begin(), repeated.end());
+    const auto same = [&](int32_t a, int32_t b) { return vocabulary.text(a) == vocabulary.text(b); };
+    sorted_.erase(std::unique(sorted_.begin(), sorted_.end(), same), sorted_.end());
 
     for (const int32_t id : sorted_) { first_[size_t(uint8_t(vocabulary.text(id)[0])) + 1]++; }
     for (size_t byte = 0; byte < 256; byte++) { first_[byte + 1] += first_[byte]; }
@@ -32,9 +31,9 @@ std::optional<SpecialMatcher::Match> SpecialMatcher::longest(const Vocabulary& v
         }
         if (depth == text.size()) { break; }
         const auto byte_at = [&](int32_t id) { return uint8_t(vocabulary.text(id)[depth]); };
-        const auto range = std::ranges::equal_range(low, high, uint8_t(text[depth]), std::ranges::less{}, byte_at);
-        low = range.begin();
-        high = range.end();
+        const auto wanted = uint8_t(text[depth]);
+        low = std::partition_point(low, high, [&](int32_t id) { return byte_at(id) < wanted; });
+        high = std::partition_point(low, high, [&](int32_t id) { return byte_at(id) == wanted; });
     }
     return found;
 }

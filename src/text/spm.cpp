@@ -41,8 +41,7 @@ SpmEncoder::SpmEncoder(const Vocabulary& vocabulary, bool space_prefix)
         words_are_apart_ = words_are_apart_ && word_end(text) == text.size();
     }
     std::ranges::sort(scores, std::greater{});
-    const auto repeated = std::ranges::unique(scores);
-    scores.erase(repeated.begin(), repeated.end());
+    scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
     constexpr int32_t kNobody = -2;
     ranks_.resize(size_t(vocabulary.n_tokens()));
     ranked_.assign(scores.size() + 1, kNobody);

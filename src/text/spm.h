@@ -25,8 +25,8 @@ class SpmEncoder final : public Encoder {
     bool words_are_apart_ = true;  // no piece has a space after another character, so none reaches into the next word
     size_t longest_piece_ = 0;     // bytes
     PieceIndex plain_;
-    std::vector<uint32_t> ranks_;   // by token: 0 for the best score
-    std::vector<int32_t> ranked_;   // by rank: the token that has it, negative where several share a score
+    std::vector<uint32_t> ranks_;  // by token: 0 for the best score
+    std::vector<int32_t> ranked_;  // by rank: the token that has it, negative where several share a score
 };
 
 }  // namespace wallaby::text

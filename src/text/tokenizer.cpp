@@ -28,8 +28,8 @@ Result<Scheme> scheme_of(const gguf::Metadata& metadata) {
                           fmt::format("the tokenizer '{}' is not supported; known are llama and gpt2", name));
 }
 
-// The phi-3 family was trained with special tokens that swallow the white space after them, all but these three. Nothing
-// in the file says so but the model's name.
+// The phi-3 family was trained with special tokens that swallow the white space after them, all but these three.
+// Nothing in the file says so but the model's name.
 bool is_phi3(const gguf::Metadata& metadata) {
     const gguf::Value* value = metadata.find("general.name");
     if (value == nullptr || value->type != gguf::ValueType::string) { return false; }
@@ -37,9 +37,7 @@ bool is_phi3(const gguf::Metadata& metadata) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
     return name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
 }
-bool keeps_spaces_in_phi3(std::string_view text) {
-    return text == "<unk>" || text == "<s>" || text == "<|endoftext|>";
-}
+bool keeps_spaces_in_phi3(std::string_view text) { return text == "<unk>" || text == "<s>" || text == "<|endoftext|>"; }
 
 void append_unescaped(std::string_view piece, std::string& out) {
     while (!piece.empty()) {
@@ -74,9 +72,9 @@ Result<void> Tokenizer::load_encoder(const gguf::Metadata& metadata) {
     WALLABY_TRY(const std::string_view name, metadata.string_or(kPre, "default"));
     const PretokenizerRule* rule = find_pretokenizer_rule(name);
     if (rule == nullptr) {
-        return metadata.error(ErrorCode::unsupported, kPre,
-                              fmt::format("the pre-tokenizer '{}' is not supported; known are {}", name,
-                                          pretokenizer_names()));
+        return metadata.error(
+            ErrorCode::unsupported, kPre,
+            fmt::format("the pre-tokenizer '{}' is not supported; known are {}", name, pretokenizer_names()));
     }
     WALLABY_TRY(encoder_, BpeEncoder::load(metadata, vocabulary_, *rule));
     pretokenizer_ = name;
@@ -122,10 +120,11 @@ bool Tokenizer::is_special(int32_t id) const {
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
     if (text.size() > kMaxTextBytes) {
-        return Error{ErrorCode::capacity,
-                     fmt::format("a text of {} bytes is longer than the {} a call can tokenize", text.size(),
-                                 kMaxTextBytes),
-                     {}, "Split the text."};
+        return Error{
+            ErrorCode::capacity,
+            fmt::format("a text of {} bytes is longer than the {} a call can tokenize", text.size(), kMaxTextBytes),
+            {},
+            "Split the text."};
     }
     std::vector<int32_t> out;
     out.reserve(text.size() / 3 + 2);

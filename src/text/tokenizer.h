@@ -1,8 +1,8 @@
 // Text to token ids and back, by the vocabulary of a GGUF file.
 //
-// Byte-level BPE keeps any bytes: decode(encode(x)) == x for every x, also where x is not UTF-8 (a byte that is not part
-// of a character is a word of its own). SentencePiece vocabularies keep any bytes too where they have byte tokens, but
-// read U+2581 as a space.
+// Byte-level BPE keeps any bytes: decode(encode(x)) == x for every x, also where x is not UTF-8 (a byte that is not
+// part of a character is a word of its own). SentencePiece vocabularies keep any bytes too where they have byte tokens,
+// but read U+2581 as a space.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -15,13 +15,13 @@ size_t space_at(std::string_view text) {
     for (const std::string_view two : {"\xC2\x85", "\xC2\xA0"}) {
         if (text.starts_with(two)) { return 2; }
     }
-    for (const std::string_view three : {"\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F",
-                                         "\xE3\x80\x80"}) {
+    for (const std::string_view three :
+         {"\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"}) {
         if (text.starts_with(three)) { return 3; }
     }
     // U+2000 to U+200A
-    const bool is_wide = text.size() >= 3 && text.starts_with("\xE2\x80") && uint8_t(text[2]) >= 0x80 &&
-                         uint8_t(text[2]) <= 0x8A;
+    const bool is_wide =
+        text.size() >= 3 && text.starts_with("\xE2\x80") && uint8_t(text[2]) >= 0x80 && uint8_t(text[2]) <= 0x8A;
     return is_wide ? 3 : 0;
 }
 

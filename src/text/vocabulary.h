@@ -34,7 +34,20 @@ enum class Scheme : uint8_t {
 
 // Tokens with a role; nothing where the vocabulary has none.
 enum class Role : uint8_t {
-    bos, eos, eot, eom, unk, sep, pad, mask, fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep
+    bos,
+    eos,
+    eot,
+    eom,
+    unk,
+    sep,
+    pad,
+    mask,
+    fim_pre,
+    fim_suf,
+    fim_mid,
+    fim_pad,
+    fim_rep,
+    fim_sep
 };
 inline constexpr size_t kNumRoles = 14;
 
@@ -55,7 +68,8 @@ class Vocabulary {
     bool is_eog(int32_t id) const { return is_eog_[size_t(id)]; }
     uint8_t byte_value(int32_t id) const;  // of a token of type byte
 
-    // Tokens that reading plain text may give. The others come from their own text only where special tokens are parsed.
+    // Tokens that reading plain text may give. The others come from their own text only where special tokens are
+    // parsed.
     bool is_plain(int32_t id) const;
     // The first token of that text, whatever its type.
     std::optional<int32_t> find(std::string_view text) const { return index_.find(texts_, text); }

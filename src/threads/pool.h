@@ -1,6 +1,6 @@
 // A fork-join pool: one job at a time, cut into chunks that threads take by an atomic counter. The caller works too.
-// Which thread computes a chunk never changes what it computes: results must depend on the chunk alone, and work runs in
-// the standard floating-point environment.
+// Which thread computes a chunk never changes what it computes: results must depend on the chunk alone, and work runs
+// in the standard floating-point environment.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -33,7 +33,9 @@ class Pool {
     // turns; a call from inside work runs its chunks on that thread.
     template <class Work>
     void run(uint64_t n_chunks, std::stop_token stop, const Work& work) {
-        Job job{n_chunks, std::move(stop), &work,
+        Job job{n_chunks,
+                std::move(stop),
+                &work,
                 [](const void* w, uint64_t chunk, unsigned worker) { (*static_cast<const Work*>(w))(chunk, worker); },
                 {}};
         run_job(job);
@@ -54,10 +56,10 @@ class Pool {
     std::mutex turn_;  // held by the caller whose job runs
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    Job* job_ = nullptr;         // guarded by mutex_
-    uint64_t generation_ = 0;    // of job_; guarded by mutex_
-    unsigned n_busy_ = 0;        // workers that have not left job_ yet; guarded by mutex_
-    bool closing_ = false;       // guarded by mutex_
+    Job* job_ = nullptr;       // guarded by mutex_
+    uint64_t generation_ = 0;  // of job_; guarded by mutex_
+    unsigned n_busy_ = 0;      // workers that have not left job_ yet; guarded by mutex_
+    bool closing_ = false;     // guarded by mutex_
     std::vector<std::thread> workers_;
 };
 

@@ -30,9 +30,12 @@ class Cli : public ::testing::Test {
     void TearDown() override {
         for (const std::string& path : made_) { std::filesystem::remove(path); }
     }
-    static std::string file_name(const std::string& name) { return ::testing::TempDir() + "wallaby_" + std::to_string(::getpid()) + "_" + name; }
+    static std::string file_name(const std::string& name) {
+        return ::testing::TempDir() + "wallaby_" + std::to_string(::getpid()) + "_" + name;
+    }
     void write(const std::string& path, const std::vector<uint8_t>& bytes) {
-        std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
+        std::ofstream(path, std::ios::binary)
+            .write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
         made_.push_back(path);
     }
     static void expect_failure(const Ran& ran, int code, const std::string& part) {
@@ -47,14 +50,25 @@ TEST_F(Cli, VersionAndHelp) {
     EXPECT_EQ(wallaby_run({"--version"}).out.rfind("wallaby ", 0), 0u);
     const Ran help = wallaby_run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* verb : {"run", "inspect", "tokenize", "logits"}) { EXPECT_NE(help.out.find(verb), std::string::npos) << verb; }
+    for (const char* verb : {"run", "inspect", "tokenize", "logits"}) {
+        EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
+    }
     EXPECT_EQ(wallaby_run({"run", "--help"}).code, 0);
 }
 
 TEST_F(Cli, WrongUsageIsExitCode2) {
-    for (const Words& words : {Words{}, {"fly"}, {"run"}, {"run", "-m", model_, "--no-such-flag"}, {"run", "-m", model_, "-t", "0", "x"}, {"run", "-m", model_, "-n", "-5", "x"},
-                               {"run", "-m", model_, "--temp", "-1", "x"}, {"run", "-m", model_, "-p", "a", "b"}, {"logits", "-m", model_, "--tokens", "1,,2"},
-                               {"logits", "-m", model_, "--tokens", "1,99999"}, {"inspect", "-m", model_, "--tensor", "x"}, {"run", "-m", model_, "--ctk", "q9", "x"}}) {
+    for (const Words& words : {Words{},
+                               {"fly"},
+                               {"run"},
+                               {"run", "-m", model_, "--no-such-flag"},
+                               {"run", "-m", model_, "-t", "0", "x"},
+                               {"run", "-m", model_, "-n", "-5", "x"},
+                               {"run", "-m", model_, "--temp", "-1", "x"},
+                               {"run", "-m", model_, "-p", "a", "b"},
+                               {"logits", "-m", model_, "--tokens", "1,,2"},
+                               {"logits", "-m", model_, "--tokens", "1,99999"},
+                               {"inspect", "-m", model_, "--tensor", "x"},
+                               {"run", "-m", model_, "--ctk", "q9", "x"}}) {
         const Ran ran = wallaby_run(words);
         EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(words) << ran.err;
         EXPECT_EQ(ran.out, "") << ::testing::PrintToString(words);
@@ -76,7 +90,8 @@ TEST_F(Cli, TokenizeReadsItsArgumentOrStandardInputVerbatim) {
     EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "abc"}).out, "1 265 261 262\n");
     EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos", "abc"}).out, "265 261 262\n");
     EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos"}, {.input = "abc"}).out, "265 261 262\n");
-    EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos"}, {.input = "abc\n"}).out, "265 261 262 13\n");  // 3 + 0x0A
+    EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos"}, {.input = "abc\n"}).out,
+              "265 261 262 13\n");  // 3 + 0x0A
     EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos", ""}).out, "\n");
     EXPECT_EQ(wallaby_run({"tokenize", "-m", model_, "--no-bos", "</s>"}).out, "2\n");
     EXPECT_NE(wallaby_run({"tokenize", "-m", model_, "--no-bos", "--no-special", "</s>"}).out, "2\n");
@@ -85,22 +100,28 @@ TEST_F(Cli, TokenizeReadsItsArgumentOrStandardInputVerbatim) {
 TEST_F(Cli, LogitsAreWrittenWholeAndGreedyIdsPrinted) {
     const std::string out = file_name("logits");
     made_.push_back(out);
-    const Ran ran = wallaby_run({"logits", "-m", model_, "--tokens", "1,5,9", "--out", out, "-t", "2", "--greedy", "4"});
+    const Ran ran =
+        wallaby_run({"logits", "-m", model_, "--tokens", "1,5,9", "--out", out, "-t", "2", "--greedy", "4"});
     ASSERT_EQ(ran.code, 0) << ran.err;
     EXPECT_EQ(ran.err, "");
     Runner runner(*TinyModel().open(), {.n_ctx = 256});
     EXPECT_EQ(read_array<float>(out), runner.feed({1, 5, 9}));
     runner.reset();
     std::string expected;
-    for (const int32_t id : runner.greedy({1, 5, 9}, 4)) { expected += (expected.empty() ? "" : " ") + std::to_string(id); }
+    for (const int32_t id : runner.greedy({1, 5, 9}, 4)) {
+        expected += (expected.empty() ? "" : " ") + std::to_string(id);
+    }
     EXPECT_EQ(ran.out, expected + "\n");
-    expect_failure(wallaby_run({"logits", "-m", model_, "--tokens", "1", "--out", "/no/such/folder/x"}), 1, "/no/such/folder/x");
+    expect_failure(wallaby_run({"logits", "-m", model_, "--tokens", "1", "--out", "/no/such/folder/x"}), 1,
+                   "/no/such/folder/x");
 }
 
 TEST_F(Cli, InspectAsTextAndAsJson) {
     const Ran text = wallaby_run({"inspect", "-m", model_});
     EXPECT_EQ(text.code, 0);
-    for (const char* part : {"general.architecture", "blk.1.ffn_down.weight", "96 x 64", "bits per weight"}) { EXPECT_NE(text.out.find(part), std::string::npos) << part; }
+    for (const char* part : {"general.architecture", "blk.1.ffn_down.weight", "96 x 64", "bits per weight"}) {
+        EXPECT_NE(text.out.find(part), std::string::npos) << part;
+    }
     const auto json = nlohmann::json::parse(wallaby_run({"inspect", "-m", model_, "--json"}).out);
     EXPECT_EQ(json["metadata"]["llama.block_count"]["value"], 2);
     EXPECT_EQ(json["metadata"]["tokenizer.ggml.tokens"]["count"], TinyModel::n_vocab);
@@ -118,14 +139,17 @@ TEST_F(Cli, InspectWritesATensorAsFloats) {
     const Ran ran = wallaby_run({"inspect", "-m", path, "--tensor", "blk.0.ffn_up.weight", "--out", out});
     ASSERT_EQ(ran.code, 0) << ran.err;
     const auto source = tiny.open();
-    EXPECT_EQ(read_array<float>(out), must(gguf::read_floats(*source, *source->find("blk.0.ffn_up.weight"), UINT64_MAX)));
+    EXPECT_EQ(read_array<float>(out),
+              must(gguf::read_floats(*source, *source->find("blk.0.ffn_up.weight"), UINT64_MAX)));
     expect_failure(wallaby_run({"inspect", "-m", path, "--tensor", "nothing", "--out", out}), 2, "nothing");
 }
 
 TEST_F(Cli, InspectPrintsTheProgramWithCosts) {
     const Ran ran = wallaby_run({"inspect", "-m", model_, "--ops"});
     EXPECT_EQ(ran.code, 0) << ran.err;
-    for (const char* part : {"program main", "attend", "blk.0.attn_q.weight F32 64x64", "sum"}) { EXPECT_NE(ran.out.find(part), std::string::npos) << part << ran.out; }
+    for (const char* part : {"program main", "attend", "blk.0.attn_q.weight F32 64x64", "sum"}) {
+        EXPECT_NE(ran.out.find(part), std::string::npos) << part << ran.out;
+    }
     const auto json = nlohmann::json::parse(wallaby_run({"inspect", "-m", model_, "--ops", "--json", "-d", "10"}).out);
     EXPECT_EQ(json[0]["program"], "main");
     uint64_t macs = 0;
@@ -165,7 +189,8 @@ TEST_F(Cli, APromptBeyondTheContextIsAnErrorWithBothNumbers) {
 }
 
 TEST_F(Cli, ChatReadsLinesUntilTheInputEnds) {
-    const Ran ran = wallaby_run({"run", "-m", model_, "-n", "5", "--temp", "0", "--ignore-eos"}, {.input = "abc\n\nde\n"});
+    const Ran ran =
+        wallaby_run({"run", "-m", model_, "-n", "5", "--temp", "0", "--ignore-eos"}, {.input = "abc\n\nde\n"});
     EXPECT_EQ(ran.code, 0) << ran.err;
     EXPECT_GE(std::count(ran.out.begin(), ran.out.end(), '\n'), 2);
 }
@@ -174,7 +199,8 @@ TEST_F(Cli, CtrlCEndsAOneShotReplyWithItsOwnExitCode) {
     TinyModel tiny;
     tiny.n_ctx = 100000;
     write(file_name("long.gguf"), tiny.build());
-    const Ran ran = wallaby_run({"run", "-m", made_.back(), "-c", "100000", "abc", "--ignore-eos"}, {.interrupt_after_ms = 50});
+    const Ran ran =
+        wallaby_run({"run", "-m", made_.back(), "-c", "100000", "abc", "--ignore-eos"}, {.interrupt_after_ms = 50});
     EXPECT_EQ(ran.code, 130);
     EXPECT_EQ(ran.signal, 0);
 }
@@ -183,7 +209,8 @@ TEST_F(Cli, CtrlCInAChatStopsTheReplyOnly) {
     TinyModel tiny;
     tiny.n_ctx = 100000;
     write(file_name("long.gguf"), tiny.build());
-    const Ran ran = wallaby_run({"run", "-m", made_.back(), "-c", "100000", "--ignore-eos"}, {.input = "abc\n", .interrupt_after_ms = 50});
+    const Ran ran = wallaby_run({"run", "-m", made_.back(), "-c", "100000", "--ignore-eos"},
+                                {.input = "abc\n", .interrupt_after_ms = 50});
     EXPECT_EQ(ran.code, 0) << ran.err;
     EXPECT_FALSE(ran.out.empty());
 }
@@ -206,7 +233,8 @@ TEST_F(Cli, AModelOnTokenIdsNeedsNoTokenizer) {
 TEST_F(Cli, StoriesToTheByte) {
     WALLABY_NEED_DATA(data);
     const auto folder = data / "models" / "stories260K";
-    const Ran ran = wallaby_run({"run", "-m", (folder / "stories260K.gguf").string(), "-p", "", "-n", "200", "--temp", "0", "--raw"});
+    const Ran ran = wallaby_run(
+        {"run", "-m", (folder / "stories260K.gguf").string(), "-p", "", "-n", "200", "--temp", "0", "--raw"});
     EXPECT_EQ(ran.code, 0);
     EXPECT_EQ(ran.out, read_file(folder / "expected_stdout_n200_t0.txt"));
 }

@@ -27,7 +27,8 @@ Golden read_golden(const std::filesystem::path& path) {
     const auto n_tokens = size_t(words[1]), n_vocab = size_t(words[2]), n_greedy = size_t(words[3]);
     EXPECT_EQ(words.size(), 4 + n_tokens + n_tokens * n_vocab + n_greedy);
     Golden g;
-    const auto tokens = words.begin() + 4, logits = tokens + std::ptrdiff_t(n_tokens), greedy = words.end() - std::ptrdiff_t(n_greedy);
+    const auto tokens = words.begin() + 4, logits = tokens + std::ptrdiff_t(n_tokens),
+               greedy = words.end() - std::ptrdiff_t(n_greedy);
     g.tokens.assign(tokens, logits);
     for (auto it = logits; it != greedy; ++it) { g.logits.push_back(std::bit_cast<float>(*it)); }
     g.greedy.assign(greedy, words.end());
@@ -41,7 +42,8 @@ struct Family {
     double recorded;
 };
 const Family families[] = {
-    {"llama-dense", 1.1e-7}, {"llama-moe", 1.1e-7}, {"mistral3-dense", 1.1e-7}, {"mistral3-moe", 1.1e-7}, {"gpt2-dense", 3.7e-4},
+    {"llama-dense", 1.1e-7},  {"llama-moe", 1.1e-7},  {"mistral3-dense", 1.1e-7},
+    {"mistral3-moe", 1.1e-7}, {"gpt2-dense", 3.7e-4},
 };
 
 double recorded(const std::string& name) {
@@ -71,8 +73,8 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenArchs, ::testing::ValuesIn(families), [](con
     return name;
 });
 
-// Why gpt2 is not nearer: the golden engine rounds GELU's argument and result to float16. Done the same way here, most of
-// the difference goes; what stays is single roundings of the table's own float32 arithmetic.
+// Why gpt2 is not nearer: the golden engine rounds GELU's argument and result to float16. Done the same way here, most
+// of the difference goes; what stays is single roundings of the table's own float32 arithmetic.
 TEST(GoldenArchsExplained, EmulatedTableExplainsGpt2) {
     WALLABY_NEED_DATA(data);
     const auto path = data / "golden" / "archs" / "gpt2-dense";
@@ -110,7 +112,8 @@ struct Mistake {
 };
 
 const Mistake mistakes[] = {
-    {"EpsTenfold", "llama-dense", [](ops::Model& m) { edit_all<ops::Norm>(m, [](ops::Op&, ops::Norm& s) { s.eps *= 10; }); }},
+    {"EpsTenfold", "llama-dense",
+     [](ops::Model& m) { edit_all<ops::Norm>(m, [](ops::Op&, ops::Norm& s) { s.eps *= 10; }); }},
     {"RopeBase", "llama-dense",
      [](ops::Model& m) {
          auto& f = m.rope_tables.front().frequency;
@@ -123,17 +126,22 @@ const Mistake mistakes[] = {
          auto& f = m.rope_tables.front().frequency;
          for (size_t i = 0; i < f.size(); i++) { f[i] = base::pow(10000, -double(i) / double(f.size())); }
      }},
-    {"AttentionScale", "llama-moe", [](ops::Model& m) { edit_all<ops::Attend>(m, [](ops::Op&, ops::Attend& s) { s.scale *= 1.1f; }); }},
+    {"AttentionScale", "llama-moe",
+     [](ops::Model& m) { edit_all<ops::Attend>(m, [](ops::Op&, ops::Attend& s) { s.scale *= 1.1f; }); }},
     {"QueryBiasMissing", "llama-moe",
      [](ops::Model& m) {
          edit_all<ops::Matmul>(m, [&](ops::Op& op, ops::Matmul&) {
              if (uses(m, op, "attn_q.weight")) { op.weight[1] = ops::none; }
          });
      }},
-    {"GateAndUpSwapped", "mistral3-dense", [](ops::Model& m) { edit_all<ops::Gate>(m, [](ops::Op& op, ops::Gate&) { std::swap(op.in[0], op.in[1]); }); }},
-    {"KeysAndValuesSwapped", "llama-dense", [](ops::Model& m) { edit_all<ops::Append>(m, [](ops::Op& op, ops::Append&) { std::swap(op.in[0], op.in[1]); }); }},
-    {"RoutingNotRenormalised", "llama-moe", [](ops::Model& m) { edit_all<ops::Route>(m, [](ops::Op&, ops::Route& s) { s.renormalise = false; }); }},
-    {"ScaleBeforeBias", "mistral3-dense", [](ops::Model& m) { edit_all<ops::Matmul>(m, [](ops::Op&, ops::Matmul& s) { s.scale_bias = false; }); }},
+    {"GateAndUpSwapped", "mistral3-dense",
+     [](ops::Model& m) { edit_all<ops::Gate>(m, [](ops::Op& op, ops::Gate&) { std::swap(op.in[0], op.in[1]); }); }},
+    {"KeysAndValuesSwapped", "llama-dense",
+     [](ops::Model& m) { edit_all<ops::Append>(m, [](ops::Op& op, ops::Append&) { std::swap(op.in[0], op.in[1]); }); }},
+    {"RoutingNotRenormalised", "llama-moe",
+     [](ops::Model& m) { edit_all<ops::Route>(m, [](ops::Op&, ops::Route& s) { s.renormalise = false; }); }},
+    {"ScaleBeforeBias", "mistral3-dense",
+     [](ops::Model& m) { edit_all<ops::Matmul>(m, [](ops::Op&, ops::Matmul& s) { s.scale_bias = false; }); }},
     {"ExpertScaleMissing", "mistral3-moe",
      [](ops::Model& m) {
          edit_all<ops::Matmul>(m, [&](ops::Op& op, ops::Matmul& s) {
@@ -141,8 +149,13 @@ const Mistake mistakes[] = {
          });
      }},
     {"PositionsMissing", "gpt2-dense",
-     [](ops::Model& m) { edit_all<ops::Embed>(m, [](ops::Op& op, ops::Embed& s) { s.scale = s.by == ops::Embed::By::position ? 0.0f : op.layer != 0 ? s.scale : 1; }); }},
-    {"RmsForLayerNorm", "gpt2-dense", [](ops::Model& m) { edit_all<ops::Norm>(m, [](ops::Op&, ops::Norm& s) { s.kind = ops::Norm::Kind::rms; }); }},
+     [](ops::Model& m) {
+         edit_all<ops::Embed>(m, [](ops::Op& op, ops::Embed& s) {
+             s.scale = s.by == ops::Embed::By::position ? 0.0f : op.layer != 0 ? s.scale : 1;
+         });
+     }},
+    {"RmsForLayerNorm", "gpt2-dense",
+     [](ops::Model& m) { edit_all<ops::Norm>(m, [](ops::Op&, ops::Norm& s) { s.kind = ops::Norm::Kind::rms; }); }},
 };
 
 class GoldenArchsMistake : public ::testing::TestWithParam<Mistake> {};
@@ -155,13 +168,16 @@ TEST_P(GoldenArchsMistake, ExceedsTheRecordedErrorTenfold) {
     const double error = relative_error(runner.feed(golden.tokens), golden.logits);
     RecordProperty("relative_error", std::to_string(error));
     EXPECT_GT(error, 10 * recorded(GetParam().file));
-    std::printf("[ planted  ] %s in %s: %.2g against %.2g\n", GetParam().name, GetParam().file, error, recorded(GetParam().file));
+    std::printf("[ planted  ] %s in %s: %.2g against %.2g\n", GetParam().name, GetParam().file, error,
+                recorded(GetParam().file));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenArchsMistake, ::testing::ValuesIn(mistakes), [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, GoldenArchsMistake, ::testing::ValuesIn(mistakes),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 // A copy of a model in which two blocks of a tensor's rows changed places.
-std::string with_swapped_rows(const std::filesystem::path& path, const std::string& ending, uint64_t first, uint64_t second, uint64_t n_rows) {
+std::string with_swapped_rows(const std::filesystem::path& path, const std::string& ending, uint64_t first,
+                              uint64_t second, uint64_t n_rows) {
     std::string bytes = read_file(path);
     const auto source = must(gguf::open_gguf(path.string()));
     for (const gguf::Tensor& t : source->tensors()) {

@@ -22,7 +22,9 @@ std::vector<int32_t> read_ids(const std::filesystem::path& path) {
 // Mean negative log-likelihood of tokens[first + 1 …] given those before.
 double mean_nll(const std::vector<float>& logits, const std::vector<int32_t>& tokens, size_t first, uint32_t n_vocab) {
     double sum = 0;
-    for (size_t i = first; i + 1 < tokens.size(); i++) { sum -= sampling::log_probability(std::span(logits).subspan(i * n_vocab, n_vocab), tokens[i + 1]); }
+    for (size_t i = first; i + 1 < tokens.size(); i++) {
+        sum -= sampling::log_probability(std::span(logits).subspan(i * n_vocab, n_vocab), tokens[i + 1]);
+    }
     return sum / double(tokens.size() - 1 - first);
 }
 
@@ -61,27 +63,31 @@ TEST_F(GoldenStories, PerplexityOfTheFirstWindow) {
 // llama-perplexity -c 256: windows of 256 that begin with BOS, scored over their second half.
 TEST_F(GoldenStories, PerplexityInWindowsOf256) {
     const auto tokens = read_ids(folder_ / "tinystories_sample_tokens.txt");
-    const std::pair<const char*, double> expected[] = {{"stories260K.gguf", 6.8981}, {"stories260K-Q8_0.gguf", 6.9245}, {"stories260K-Q4_0.gguf", 7.6621}};
+    const std::pair<const char*, double> expected[] = {
+        {"stories260K.gguf", 6.8981}, {"stories260K-Q8_0.gguf", 6.9245}, {"stories260K-Q4_0.gguf", 7.6621}};
     for (const auto& [name, perplexity] : expected) {
         Runner runner((folder_ / name).string(), {});
         double sum = 0;
         size_t n = 0;
         for (size_t first = 0; first + 256 <= tokens.size(); first += 256) {
-            std::vector<int32_t> window(tokens.begin() + std::ptrdiff_t(first), tokens.begin() + std::ptrdiff_t(first) + 256);
+            std::vector<int32_t> window(tokens.begin() + std::ptrdiff_t(first),
+                                        tokens.begin() + std::ptrdiff_t(first) + 256);
             window[0] = 1;
             runner.reset();
             sum += mean_nll(runner.feed(window), window, 128, 512);
             n++;
         }
         const double ours = base::exp(sum / double(n));
-        std::printf("[ measured ] %s: perplexity %.4f, llama.cpp %.4f (%+.3f %%)\n", name, ours, perplexity, 100 * (ours / perplexity - 1));
+        std::printf("[ measured ] %s: perplexity %.4f, llama.cpp %.4f (%+.3f %%)\n", name, ours, perplexity,
+                    100 * (ours / perplexity - 1));
         EXPECT_NEAR(ours / perplexity, 1, 0.005) << name;
     }
 }
 
 TEST_F(GoldenStories, EngineWritesTheReferenceText) {
     threads::Pool pool(2);
-    auto model = must(engine::Model::load((folder_ / "stories260K.gguf").string(), {.n_ctx_at_least = 256}, {pool, {}, {}, {}}));
+    auto model =
+        must(engine::Model::load((folder_ / "stories260K.gguf").string(), {.n_ctx_at_least = 256}, {pool, {}, {}, {}}));
     engine::SessionOptions options;
     options.sampling.temperature = 0;
     options.max_tokens = 200;

@@ -24,7 +24,8 @@ std::vector<int32_t> some_tokens(size_t n, uint32_t n_vocab, uint64_t seed) {
 void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
     ASSERT_EQ(a.size(), b.size()) << what;
     for (size_t i = 0; i < a.size(); i++) {
-        ASSERT_EQ(std::bit_cast<uint32_t>(a[i]), std::bit_cast<uint32_t>(b[i])) << what << ", element " << i << ": " << a[i] << " against " << b[i];
+        ASSERT_EQ(std::bit_cast<uint32_t>(a[i]), std::bit_cast<uint32_t>(b[i]))
+            << what << ", element " << i << ": " << a[i] << " against " << b[i];
     }
 }
 
@@ -71,8 +72,12 @@ const std::pair<const char*, TinyModel> models_made_here[] = {
     {"llama q8_0", {.type = quant::Type::q8_0}},
     {"llama q4_0 tied", {.tied = true, .type = quant::Type::q4_0}},
     {"llama moe", {.n_expert = 5, .n_used = 2, .biases = true}},
-    {"mistral3 yarn", {.architecture = "mistral3", .numbers = {{"rope.scaling.factor", 4.0f}, {"rope.scaling.original_context_length", 64}, {"attention.temperature_scale", 0.1f}},
-                       .strings = {{"rope.scaling.type", "yarn"}}}},
+    {"mistral3 yarn",
+     {.architecture = "mistral3",
+      .numbers = {{"rope.scaling.factor", 4.0f},
+                  {"rope.scaling.original_context_length", 64},
+                  {"attention.temperature_scale", 0.1f}},
+      .strings = {{"rope.scaling.type", "yarn"}}}},
     {"gpt2", {.architecture = "gpt2", .n_ctx = 512, .biases = true}},
 };
 
@@ -105,7 +110,8 @@ TEST(BackendsDeterminism, GoldenFamilies) {
     WALLABY_NEED_DATA(data);
     for (const char* name : {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense"}) {
         SCOPED_TRACE(name);
-        expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())), 100, 256, quant::Type::f32);
+        expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())),
+                         100, 256, quant::Type::f32);
     }
 }
 
@@ -121,7 +127,8 @@ RC_GTEST_PROP(BackendsDeterminism, AnyCutOfATextGivesTheSameBits, ()) {
     std::vector<float> got;
     for (size_t i = 0; i < tokens.size();) {
         const size_t n = std::min<size_t>(*rc::gen::inRange<size_t>(1, 100), tokens.size() - i);
-        const auto logits = runner.step({{0, {tokens.begin() + std::ptrdiff_t(i), tokens.begin() + std::ptrdiff_t(i + n)}}});
+        const auto logits =
+            runner.step({{0, {tokens.begin() + std::ptrdiff_t(i), tokens.begin() + std::ptrdiff_t(i + n)}}});
         got.insert(got.end(), logits.begin(), logits.end());
         i += n;
     }
@@ -132,7 +139,9 @@ RC_GTEST_PROP(BackendsDeterminism, AnyCutOfATextGivesTheSameBits, ()) {
 // No family scales an expert's bias; the op can.
 TEST(BackendsAgainstDouble, ScaledBiasesOfExperts) {
     TinyModel tiny{.n_expert = 5, .n_used = 2, .biases = true};
-    for (const char* name : {"blk.0.ffn_up_exps.scale", "blk.0.ffn_down_exps.scale"}) { tiny.vectors[name] = {0.5f, -1, 2, 1.5f, -0.25f}; }
+    for (const char* name : {"blk.0.ffn_up_exps.scale", "blk.0.ffn_down_exps.scale"}) {
+        tiny.vectors[name] = {0.5f, -1, 2, 1.5f, -0.25f};
+    }
     const auto source = tiny.open();
     Runner runner(*source, {.n_ctx = 256}, [](ops::Model& model) {
         for (ops::Op& op : model.programs[0].ops) {

@@ -16,8 +16,9 @@ namespace wallaby::testing {
 // WALLABY_DATA, or ../shared/data beside the project's root.
 inline std::optional<std::filesystem::path> data_dir() {
     const char* set = std::getenv("WALLABY_DATA");
-    const std::filesystem::path path =
-        set != nullptr ? std::filesystem::path(set) : std::filesystem::path(WALLABY_SOURCE_DIR) / ".." / "shared" / "data";
+    const std::filesystem::path path = set != nullptr
+                                           ? std::filesystem::path(set)
+                                           : std::filesystem::path(WALLABY_SOURCE_DIR) / ".." / "shared" / "data";
     std::error_code ignored;
     if (!std::filesystem::is_directory(path, ignored)) { return std::nullopt; }
     return path;
@@ -39,9 +40,9 @@ std::vector<T> read_array(const std::filesystem::path& path) {
 }  // namespace wallaby::testing
 
 // Declares `variable` as the data folder, or skips the test.
-#define WALLABY_NEED_DATA(variable)                                                                     \
-    const auto variable##_found = ::wallaby::testing::data_dir();                                       \
-    if (!variable##_found) {                                                                            \
+#define WALLABY_NEED_DATA(variable)                                                                       \
+    const auto variable##_found = ::wallaby::testing::data_dir();                                         \
+    if (!variable##_found) {                                                                              \
         GTEST_SKIP() << "no test data: ../shared/data is absent and WALLABY_DATA does not name a folder"; \
-    }                                                                                                   \
+    }                                                                                                     \
     const std::filesystem::path& variable = *variable##_found

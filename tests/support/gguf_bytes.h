@@ -21,8 +21,7 @@ class GgufBytes {
 
     // A scalar; its C++ type is the type in the file.
     template <class T>
-        requires std::is_arithmetic_v<T>
-    GgufBytes& kv(std::string_view key, T value) {
+    requires std::is_arithmetic_v<T> GgufBytes& kv(std::string_view key, T value) {
         begin(key, type_of<T>());
         append(kvs_, value);
         return *this;
@@ -35,8 +34,7 @@ class GgufBytes {
     GgufBytes& kv(std::string_view key, const char* value) { return kv(key, std::string_view(value)); }
     // An array of scalars; std::vector<bool> gives an array of booleans.
     template <class T>
-        requires std::is_arithmetic_v<T>
-    GgufBytes& array(std::string_view key, const std::vector<T>& values) {
+    requires std::is_arithmetic_v<T> GgufBytes& array(std::string_view key, const std::vector<T>& values) {
         begin_array(key, type_of<T>(), values.size());
         for (const T value : values) { append(kvs_, value); }
         return *this;

@@ -16,12 +16,15 @@ class Naive {
   public:
     using Row = std::vector<double>;
     // What gelu_tanh computes; a test may put another engine's way in its place.
-    std::function<double(double)> gelu = [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * x * (1 + 0.044715 * x * x))); };
+    std::function<double(double)> gelu = [](double x) {
+        return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * x * (1 + 0.044715 * x * x)));
+    };
 
     Naive(const ops::Model& model, const gguf::WeightSource& source) : model_(model) {
         for (const ops::Weight& w : model.weights) {
             const auto values = gguf::read_floats(source, *source.find(w.name), UINT64_MAX).value();
-            weights_.emplace_back(values.begin() + std::ptrdiff_t(w.first), values.begin() + std::ptrdiff_t(w.first + w.n_elements()));
+            weights_.emplace_back(values.begin() + std::ptrdiff_t(w.first),
+                                  values.begin() + std::ptrdiff_t(w.first + w.n_elements()));
         }
     }
 
@@ -32,7 +35,9 @@ class Naive {
         keys_.assign(model_.states.size(), {});
         stored_.assign(model_.states.size(), {});
         for (const ops::Op& op : program.ops) {
-            for (size_t t = 0; t < tokens.size(); t++) { std::visit([&](const auto& spec) { run(op, spec, t, tokens[t]); }, op.spec); }
+            for (size_t t = 0; t < tokens.size(); t++) {
+                std::visit([&](const auto& spec) { run(op, spec, t, tokens[t]); }, op.spec);
+            }
         }
         std::vector<float> out;
         for (const Row& row : values_[program.logits]) {
@@ -44,7 +49,9 @@ class Naive {
   private:
     const Row& in(const ops::Op& op, size_t i, size_t t) { return values_[op.in[i]][t]; }
     Row& out(const ops::Op& op, size_t i, size_t t) { return values_[op.out[i]][t]; }
-    double weight(const ops::Op& op, size_t i, size_t at, double otherwise) { return op.weight[i] == ops::none ? otherwise : weights_[op.weight[i]].at(at); }
+    double weight(const ops::Op& op, size_t i, size_t at, double otherwise) {
+        return op.weight[i] == ops::none ? otherwise : weights_[op.weight[i]].at(at);
+    }
 
     void run(const ops::Op& op, const ops::Embed& s, size_t t, int32_t token) {
         const size_t width = model_.weights[op.weight[0]].n_in;
@@ -58,7 +65,11 @@ class Naive {
             for (size_t i = 0; i < s.group; i++) { mean += x[first + i] / s.group; }
             if (s.kind == ops::Norm::Kind::rms) { mean = 0; }
             for (size_t i = 0; i < s.group; i++) { square += std::pow(x[first + i] - mean, 2) / s.group; }
-            for (size_t i = 0; i < s.group; i++) { out(op, 0, t).push_back((x[first + i] - mean) / std::sqrt(square + double(s.eps)) * weight(op, 0, i, 1) + weight(op, 1, i, 0)); }
+            for (size_t i = 0; i < s.group; i++) {
+                out(op, 0, t).push_back((x[first + i] - mean) / std::sqrt(square + double(s.eps)) *
+                                            weight(op, 0, i, 1) +
+                                        weight(op, 1, i, 0));
+            }
         }
     }
     void run(const ops::Op& op, const ops::Matmul& s, size_t t, int32_t) {
@@ -69,7 +80,9 @@ class Naive {
             const size_t from = x.size() == w.n_in ? 0 : j * w.n_in;
             for (size_t r = 0; r < w.n_out; r++) {
                 double y = 0;
-                for (size_t i = 0; i < w.n_in; i++) { y += weight(op, 0, (expert * w.n_out + r) * w.n_in + i, 0) * x[from + i]; }
+                for (size_t i = 0; i < w.n_in; i++) {
+                    y += weight(op, 0, (expert * w.n_out + r) * w.n_in + i, 0) * x[from + i];
+                }
                 const double bias = weight(op, 1, expert * w.n_out + r, 0), scale = weight(op, 2, expert, 1);
                 out(op, 0, t).push_back(s.scale_bias ? (y + bias) * scale : y * scale + bias);
             }
@@ -83,7 +96,8 @@ class Naive {
                 const bool pairs = s.kind == ops::Rope::Kind::pairs;
                 double& a = y[head + (pairs ? 2 * i : i)];
                 double& b = y[head + (pairs ? 2 * i + 1 : i + s.n_dims / 2)];
-                const double c = std::cos(double(t) * table.frequency[i]) * table.magnitude, d = std::sin(double(t) * table.frequency[i]) * table.magnitude;
+                const double c = std::cos(double(t) * table.frequency[i]) * table.magnitude,
+                             d = std::sin(double(t) * table.frequency[i]) * table.magnitude;
                 const double rotated = a * c - b * d;
                 b = a * d + b * c;
                 a = rotated;
@@ -99,7 +113,8 @@ class Naive {
         const auto& keys = keys_[op.state];
         const auto& stored = stored_[op.state];
         const size_t group = s.n_heads / model_.states[op.state].n_heads;
-        const double factor = s.scale * (s.temperature == 0 ? 1 : 1 + s.temperature * std::log(1 + std::floor(double(t) / s.floor)));
+        const double factor =
+            s.scale * (s.temperature == 0 ? 1 : 1 + s.temperature * std::log(1 + std::floor(double(t) / s.floor)));
         for (size_t h = 0; h < s.n_heads; h++) {
             const size_t from = h / group * s.head;
             Row weights;
@@ -120,11 +135,15 @@ class Naive {
     }
     void run(const ops::Op& op, const ops::Pointwise& s, size_t t, int32_t) {
         const Row& x = in(op, 0, t);
-        for (size_t i = 0; i < x.size(); i++) { out(op, 0, t).push_back(s.kind == ops::Pointwise::Kind::add ? x[i] + in(op, 1, t)[i] : gelu(x[i])); }
+        for (size_t i = 0; i < x.size(); i++) {
+            out(op, 0, t).push_back(s.kind == ops::Pointwise::Kind::add ? x[i] + in(op, 1, t)[i] : gelu(x[i]));
+        }
     }
     void run(const ops::Op& op, const ops::Gate&, size_t t, int32_t) {
         const Row& x = in(op, 0, t);
-        for (size_t i = 0; i < x.size(); i++) { out(op, 0, t).push_back(x[i] / (1 + std::exp(-x[i])) * in(op, 1, t)[i]); }
+        for (size_t i = 0; i < x.size(); i++) {
+            out(op, 0, t).push_back(x[i] / (1 + std::exp(-x[i])) * in(op, 1, t)[i]);
+        }
     }
     void run(const ops::Op& op, const ops::Route& s, size_t t, int32_t) {
         const Row& x = in(op, 0, t);

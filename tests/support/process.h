@@ -14,8 +14,8 @@
 namespace wallaby::testing {
 
 struct Ran {
-    int code = -1;    // the exit code
-    int signal = 0;   // or the signal that ended it
+    int code = -1;   // the exit code
+    int signal = 0;  // or the signal that ended it
     std::string out, err;
 };
 

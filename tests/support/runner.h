@@ -39,7 +39,8 @@ class Runner {
   public:
     // `edit` may change the program before it is compiled: planted mistakes.
     using Edit = std::function<void(ops::Model&)>;
-    Runner(const gguf::WeightSource& source, const RunnerOptions& options, const Edit& edit = {}) : pool_(options.n_threads) {
+    Runner(const gguf::WeightSource& source, const RunnerOptions& options, const Edit& edit = {})
+        : pool_(options.n_threads) {
         models::Options build;
         build.n_ctx = options.n_ctx;
         model_ = must(models::build(source, build));
@@ -51,7 +52,8 @@ class Runner {
         for (uint32_t i = 0; i < options.n_seqs; i++) { tables_.emplace_back(*pages_); }
         n_past_.resize(options.n_seqs);
     }
-    Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {}) : Runner(*must(gguf::open_gguf(path)), options, edit) {}
+    Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {})
+        : Runner(*must(gguf::open_gguf(path)), options, edit) {}
 
     const ops::Model& model() const { return model_; }
     uint32_t n_vocab() const { return model_.n_vocab; }
@@ -68,7 +70,9 @@ class Runner {
     std::vector<float> step(const std::vector<Part>& parts) {
         backends::Batch batch;
         for (const Part& part : parts) {
-            for (const int32_t token : part.tokens) { batch.rows.push_back({token, n_past_[part.sequence]++, part.sequence, true}); }
+            for (const int32_t token : part.tokens) {
+                batch.rows.push_back({token, n_past_[part.sequence]++, part.sequence, true});
+            }
             EXPECT_TRUE(tables_[part.sequence].reserve(n_past_[part.sequence]).ok());
         }
         for (const auto& table : tables_) { batch.pages.push_back(table.pages()); }

@@ -23,11 +23,11 @@ struct TinyModel {
     bool tied = false, biases = false;
     quant::Type type = quant::Type::f32;  // of the matrices
     uint64_t seed = 1;
-    std::map<std::string, float> numbers = {};         // further keys, after "<architecture>."
-    std::map<std::string, std::string> strings = {};   // the same
+    std::map<std::string, float> numbers = {};               // further keys, after "<architecture>."
+    std::map<std::string, std::string> strings = {};         // the same
     std::map<std::string, std::vector<float>> vectors = {};  // further tensors
     std::string chat_template = {};
-    std::vector<std::string> without = {};             // tensors and keys left out: a file with a hole
+    std::vector<std::string> without = {};  // tensors and keys left out: a file with a hole
 
     // <unk> <s> </s>, the 256 byte tokens, and pieces: enough for a SentencePiece tokenizer that encodes any text.
     static std::vector<std::string> tokens() {
@@ -37,7 +37,9 @@ struct TinyModel {
             std::snprintf(text, sizeof(text), "<0x%02X>", i);
             out.push_back(text);
         }
-        for (const char* piece : {"\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "\u2581abc"}) { out.push_back(piece); }
+        for (const char* piece : {"\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "\u2581abc"}) {
+            out.push_back(piece);
+        }
         return out;
     }
     static constexpr uint32_t n_vocab = 269;
@@ -47,7 +49,8 @@ struct TinyModel {
         sampling::Random random(seed);
         write_metadata(file);
         const uint32_t head = n_embd / n_heads, n_kv = head * n_heads_kv;
-        const auto put = [&](const std::string& name, std::vector<uint64_t> dims, double mean, double spread, quant::Type as) {
+        const auto put = [&](const std::string& name, std::vector<uint64_t> dims, double mean, double spread,
+                             quant::Type as) {
             size_t n = 1;
             for (const uint64_t d : dims) { n *= d; }
             std::vector<float> values(n);
@@ -107,7 +110,9 @@ struct TinyModel {
           public:
             explicit Owned(std::vector<uint8_t> b) : bytes_(std::move(b)), view_(bytes_, "tiny.gguf") {}
             uint64_t size() const override { return view_.size(); }
-            Result<void> read(uint64_t offset, std::span<uint8_t> out) const override { return view_.read(offset, out); }
+            Result<void> read(uint64_t offset, std::span<uint8_t> out) const override {
+                return view_.read(offset, out);
+            }
             const std::string& name() const override { return view_.name(); }
 
           private:
@@ -120,7 +125,9 @@ struct TinyModel {
     }
 
   private:
-    bool is_out(const std::string& name) const { return std::find(without.begin(), without.end(), name) != without.end(); }
+    bool is_out(const std::string& name) const {
+        return std::find(without.begin(), without.end(), name) != without.end();
+    }
 
     void write_metadata(GgufBytes& file) const {
         const auto put = [&](const std::string& suffix, auto value) {
@@ -140,7 +147,8 @@ struct TinyModel {
             put("expert_used_count", n_used);
         }
         for (const auto& [suffix, value] : numbers) {
-            const bool counts = suffix.ends_with("length") || suffix.ends_with("count") || suffix.ends_with("head_count_kv") || suffix.ends_with("window");
+            const bool counts = suffix.ends_with("length") || suffix.ends_with("count") ||
+                                suffix.ends_with("head_count_kv") || suffix.ends_with("window");
             if (counts && value >= 0 && value < 4294967296.0f) {
                 file.kv(architecture + "." + suffix, uint32_t(value));
             } else {
@@ -156,8 +164,12 @@ struct TinyModel {
             scores.push_back(-float(i));
             types.push_back(i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1);
         }
-        file.kv("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", texts).array("tokenizer.ggml.scores", scores);
-        file.array("tokenizer.ggml.token_type", types).kv("tokenizer.ggml.bos_token_id", 1u).kv("tokenizer.ggml.eos_token_id", 2u);
+        file.kv("tokenizer.ggml.model", "llama")
+            .array("tokenizer.ggml.tokens", texts)
+            .array("tokenizer.ggml.scores", scores);
+        file.array("tokenizer.ggml.token_type", types)
+            .kv("tokenizer.ggml.bos_token_id", 1u)
+            .kv("tokenizer.ggml.eos_token_id", 2u);
     }
 };
 

@@ -43,7 +43,8 @@ struct Running {
 
 double query_factor(const ops::Attend& spec, uint32_t position) {
     if (spec.temperature == 0) { return 1; }
-    return 1 + double(spec.temperature) * base::log(1.0 + double(position / spec.floor));
+    const uint32_t n_periods = position / spec.floor;
+    return 1 + double(spec.temperature) * base::log(1.0 + n_periods);
 }
 
 }  // namespace
@@ -61,8 +62,8 @@ void AttendScratch::resize(uint32_t n_group, uint32_t head) {
     state.resize(uint64_t(n_group) * (2 * (2 + uint64_t(head)) + kv::page_tokens));
 }
 
-void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages, uint32_t position,
-            const float* q, float* out, AttendScratch& scratch) {
+void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages,
+            uint32_t position, const float* q, float* out, AttendScratch& scratch) {
     const uint32_t head = cache.head;
     const uint32_t n_group = spec.n_heads / cache.n_heads;
     scratch.resize(n_group, head);
@@ -81,18 +82,22 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
         const uint64_t at = cache.row(page, kv_head, 0);
         float* rows = scratch.rows.data();
 
-        cache.k_format->decode(cache.keys + at * Cache::row_bytes(*cache.k_format, head), rows, uint64_t(n_keys) * head / cache.k_format->block_len);
+        cache.k_format->decode(cache.keys + at * Cache::row_bytes(*cache.k_format, head), rows,
+                               uint64_t(n_keys) * head / cache.k_format->block_len);
         for (uint32_t g = 0; g < n_group; g++) {
             double top = empty_maximum;
             for (uint32_t key = 0; key < n_keys; key++) {
                 double dot = 0;
-                for (uint32_t i = 0; i < head; i++) { dot += double(q[uint64_t(g) * head + i]) * rows[uint64_t(key) * head + i]; }
+                for (uint32_t i = 0; i < head; i++) {
+                    dot += double(q[uint64_t(g) * head + i]) * rows[uint64_t(key) * head + i];
+                }
                 scores[g * kv::page_tokens + key] = dot * factor;
                 top = std::max(top, dot * factor);
             }
             range(g).raise(top);
         }
-        cache.v_format->decode(cache.values + at * Cache::row_bytes(*cache.v_format, head), rows, uint64_t(n_keys) * head / cache.v_format->block_len);
+        cache.v_format->decode(cache.values + at * Cache::row_bytes(*cache.v_format, head), rows,
+                               uint64_t(n_keys) * head / cache.v_format->block_len);
         for (uint32_t g = 0; g < n_group; g++) {
             const Running r = range(g);
             for (uint32_t key = 0; key < n_keys; key++) {

@@ -49,7 +49,8 @@ void norm(const ops::Norm& spec, const float* gain, const float* bias, const flo
     }
 }
 
-void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out, uint32_t width) {
+void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out,
+          uint32_t width) {
     const uint32_t n_pairs = spec.n_dims / 2;
     const bool pairs = spec.kind == ops::Rope::Kind::pairs;
     std::copy_n(in, width, out);

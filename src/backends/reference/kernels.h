@@ -17,7 +17,9 @@ struct Matrix {
     const uint8_t* bytes = nullptr;  // [n_expert][n_out] rows
     uint32_t n_in = 0, n_out = 0;
     uint64_t row_bytes() const { return uint64_t(n_in) / format->block_len * format->block_bytes; }
-    void decode_row(uint64_t row, float* out) const { format->decode(bytes + row * row_bytes(), out, n_in / format->block_len); }
+    void decode_row(uint64_t row, float* out) const {
+        format->decode(bytes + row * row_bytes(), out, n_in / format->block_len);
+    }
 };
 
 // The rule of eight (docs/numerics.md): k cut into eight contiguous ranges of whole blocks, each one ascending chain,
@@ -38,7 +40,8 @@ class EightRanges {
 };
 
 void norm(const ops::Norm& spec, const float* gain, const float* bias, const float* in, float* out, uint32_t width);
-void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out, uint32_t width);
+void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out,
+          uint32_t width);
 void gelu_tanh(const float* in, float* out, uint32_t width);
 void gate(const float* activated, const float* other, float* out, uint32_t width);
 // ids: expert numbers, each as the bits of a float.
@@ -53,7 +56,9 @@ struct Cache {
     const quant::Format* v_format = nullptr;
     uint32_t n_heads = 0, head = 0;
 
-    static uint64_t row_bytes(const quant::Format& format, uint32_t head) { return uint64_t(head) / format.block_len * format.block_bytes; }
+    static uint64_t row_bytes(const quant::Format& format, uint32_t head) {
+        return uint64_t(head) / format.block_len * format.block_bytes;
+    }
     uint64_t row(kv::PageId page, uint32_t kv_head, uint32_t slot) const {
         return (uint64_t(page) * n_heads + kv_head) * kv::page_tokens + slot;
     }
@@ -61,13 +66,14 @@ struct Cache {
 };
 
 struct AttendScratch {
-    std::vector<float> rows;    // one page of keys or values, decoded
-    std::vector<double> state;  // per query head: running maximum, weight sum and weighted values, for a range and in all
+    std::vector<float> rows;  // one page of keys or values, decoded
+    std::vector<double>
+        state;  // per query head: running maximum, weight sum and weighted values, for a range and in all
     void resize(uint32_t n_group, uint32_t head);
 };
 
 // The query heads that read one KV head, for one row at `position`. q, out: [n_heads / n_kv_heads][head].
-void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages, uint32_t position,
-            const float* q, float* out, AttendScratch& scratch);
+void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages,
+            uint32_t position, const float* q, float* out, AttendScratch& scratch);
 
 }  // namespace wallaby::backends::reference

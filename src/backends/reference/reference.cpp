@@ -65,7 +65,8 @@ class ReferenceExecutable final : public Executable {
         float* out;
     };
 
-    Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop);
+    Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress,
+                              const std::stop_token& stop);
     Result<void> check(const Batch& batch, uint32_t program, size_t n_logits) const;
 
     // --- What the ops below read: set for one run.
@@ -98,7 +99,8 @@ class ReferenceExecutable final : public Executable {
     void run(const ops::Op& op, const ops::Route& spec);
     void run(const ops::Op& op, const ops::Combine& spec);
     void run(const ops::Op& op, const ops::Select& spec);
-    void multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries, uint64_t first_row);
+    void multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries,
+                  uint64_t first_row);
 
     const ops::Model& model_;
     MemoryPlan plan_;
@@ -124,7 +126,8 @@ Error cancelled() { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
 
 // --- Loading
 
-Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop) {
+Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const base::Progress& progress,
+                                       const std::stop_token& stop) {
     WALLABY_OK(read_weights(source, progress, stop));
     vectors_.resize(model_.weights.size());
     for (const ops::Program& program : model_.programs) {
@@ -160,7 +163,8 @@ Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const b
     return {};
 }
 
-Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop) {
+Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source, const base::Progress& progress,
+                                               const std::stop_token& stop) {
     constexpr uint64_t piece = uint64_t(4) << 20;  // between two looks at the stop request
     WALLABY_TRY(weights_, base::Arena::create(plan_.weight_bytes));
     std::unordered_map<std::string_view, const uint8_t*> loaded;  // a tensor that several weights view is read once
@@ -169,7 +173,10 @@ Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source,
         const gguf::Tensor* tensor = source.find(w.name);
         const quant::Format& format = quant::format_of(w.type);
         if (tensor == nullptr || tensor->type != w.type || w.first + w.n_elements() > tensor->n_elements()) {
-            return Error{ErrorCode::model, "is not in the weight source as the model has it", {source.metadata().file(), fmt::format("tensor '{}'", w.name), {}}, ""};
+            return Error{ErrorCode::model,
+                         "is not in the weight source as the model has it",
+                         {source.metadata().file(), fmt::format("tensor '{}'", w.name), {}},
+                         ""};
         }
         auto [at, is_new] = loaded.try_emplace(w.name, nullptr);
         if (is_new) {
@@ -193,7 +200,9 @@ Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source,
 // --- One step
 
 Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, size_t n_logits) const {
-    const auto refuse = [](std::string what) { return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""}; };
+    const auto refuse = [](std::string what) {
+        return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""};
+    };
     if (program >= model_.programs.size()) { return refuse(fmt::format("program {} does not exist", program)); }
     if (batch.rows.empty() || batch.rows.size() > plan_.settings.n_batch) {
         return refuse(fmt::format("{} rows: 1 to {} are allowed", batch.rows.size(), plan_.settings.n_batch));
@@ -206,17 +215,25 @@ Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, si
     size_t n_outputs = 0;
     for (const Batch::Row& r : batch.rows) {
         n_outputs += r.output ? 1 : 0;
-        if (r.token < 0 || uint32_t(r.token) >= model_.n_vocab) { return refuse(fmt::format("token {} is not one of the {} there are", r.token, model_.n_vocab)); }
-        if (r.position >= plan_.settings.n_ctx) { return refuse(fmt::format("position {} is beyond the context of {} tokens", r.position, plan_.settings.n_ctx)); }
+        if (r.token < 0 || uint32_t(r.token) >= model_.n_vocab) {
+            return refuse(fmt::format("token {} is not one of the {} there are", r.token, model_.n_vocab));
+        }
+        if (r.position >= plan_.settings.n_ctx) {
+            return refuse(
+                fmt::format("position {} is beyond the context of {} tokens", r.position, plan_.settings.n_ctx));
+        }
         if (r.sequence >= batch.pages.size() || r.position / kv::page_tokens >= batch.pages[r.sequence].size()) {
             return refuse(fmt::format("position {} of sequence {} has no page", r.position, r.sequence));
         }
     }
-    if (n_logits != n_outputs * model_.n_vocab) { return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs)); }
+    if (n_logits != n_outputs * model_.n_vocab) {
+        return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs));
+    }
     return {};
 }
 
-Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) {
+Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits,
+                                      std::stop_token stop) {
     const base::FloatEnvironment standard;
     WALLABY_OK(check(batch, program, logits.size()));
     program_ = &model_.programs[program];
@@ -234,7 +251,9 @@ Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std:
     }
     for (size_t i = 0; i < logits.size(); i++) {
         if (!std::isfinite(logits[i])) {
-            return Error{ErrorCode::numeric, fmt::format("logit {} of output {} is {}", i % model_.n_vocab, i / model_.n_vocab, logits[i]), {},
+            return Error{ErrorCode::numeric,
+                         fmt::format("logit {} of output {} is {}", i % model_.n_vocab, i / model_.n_vocab, logits[i]),
+                         {},
                          "The model's weights are damaged, or its numbers outgrow float32"};
         }
     }
@@ -261,12 +280,14 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) {
     });
 }
 
-void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries, uint64_t first_row) {
+void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert,
+                                   std::span<const Entry> entries, uint64_t first_row) {
     const Matrix m = matrix(op.weight[0]);
     const float* bias = vector(op.weight[1]);
     const float* scale = vector(op.weight[2]);
     const bool scale_bias = std::get<ops::Matmul>(op.spec).scale_bias;
-    const uint64_t rows_per_chunk = std::clamp<uint64_t>(macs_per_chunk / (m.n_in * entries.size()), 1, max_rows_per_chunk);
+    const uint64_t rows_per_chunk =
+        std::clamp<uint64_t>(macs_per_chunk / (m.n_in * entries.size()), 1, max_rows_per_chunk);
     const uint64_t n_chunks = (m.n_out + rows_per_chunk - 1) / rows_per_chunk;
     pool_.run(n_chunks, stop_, [&, first_row, rows_per_chunk](uint64_t chunk, unsigned worker) {
         WorkerScratch& s = scratch_[worker];
@@ -276,7 +297,8 @@ void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges,
             m.decode_row(first_row + r, s.row.data());
             ranges.lay_out(s.row.data(), s.operand.data());
             for (const Entry& e : entries) {
-                double y = EightRanges::dot(s.operand.data(), operands_.data() + e.column * ranges.size(), ranges.size());
+                double y =
+                    EightRanges::dot(s.operand.data(), operands_.data() + e.column * ranges.size(), ranges.size());
                 if (bias != nullptr && scale_bias) { y += bias[first_row + r]; }
                 if (scale != nullptr) { y *= scale[expert]; }
                 if (bias != nullptr && !scale_bias) { y += bias[first_row + r]; }
@@ -309,7 +331,8 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
 
 void ReferenceExecutable::run(const ops::Op& op, const ops::Rope& spec) {
     for_rows(op.out[0], [&](uint64_t i, unsigned) {
-        rope(spec, model_.rope_tables[spec.table], batch_->rows[i].position, row(op.in[0], i), row(op.out[0], i), width(op.in[0]));
+        rope(spec, model_.rope_tables[spec.table], batch_->rows[i].position, row(op.in[0], i), row(op.out[0], i),
+             width(op.in[0]));
     });
 }
 
@@ -317,7 +340,8 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Append&) {
     const Cache& cache = caches_[op.state];
     for_rows(op.in[0], [&](uint64_t i, unsigned) {
         const Batch::Row& r = batch_->rows[i];
-        cache.store(batch_->pages[r.sequence][r.position / kv::page_tokens], r.position % kv::page_tokens, row(op.in[0], i), row(op.in[1], i));
+        cache.store(batch_->pages[r.sequence][r.position / kv::page_tokens], r.position % kv::page_tokens,
+                    row(op.in[0], i), row(op.in[1], i));
     });
 }
 
@@ -328,8 +352,8 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
         const uint64_t i = chunk / cache.n_heads;
         const uint64_t h = chunk % cache.n_heads;
         const Batch::Row& r = batch_->rows[i];
-        attend(spec, cache, uint32_t(h), batch_->pages[r.sequence], r.position, row(op.in[0], i) + h * group, row(op.out[0], i) + h * group,
-               scratch_[worker].attend);
+        attend(spec, cache, uint32_t(h), batch_->pages[r.sequence], r.position, row(op.in[0], i) + h * group,
+               row(op.out[0], i) + h * group, scratch_[worker].attend);
     });
 }
 
@@ -344,21 +368,26 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
 }
 
 void ReferenceExecutable::run(const ops::Op& op, const ops::Gate&) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) { gate(row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0])); });
-}
-
-void ReferenceExecutable::run(const ops::Op& op, const ops::Route& spec) {
     for_rows(op.out[0], [&](uint64_t i, unsigned) {
-        route(spec, row(op.in[0], i), row(op.out[0], i), row(op.out[1], i));
+        gate(row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0]));
     });
 }
 
+void ReferenceExecutable::run(const ops::Op& op, const ops::Route& spec) {
+    for_rows(op.out[0],
+             [&](uint64_t i, unsigned) { route(spec, row(op.in[0], i), row(op.out[0], i), row(op.out[1], i)); });
+}
+
 void ReferenceExecutable::run(const ops::Op& op, const ops::Combine& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) { combine(spec.n_used, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.out[0])); });
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        combine(spec.n_used, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.out[0]));
+    });
 }
 
 void ReferenceExecutable::run(const ops::Op& op, const ops::Select&) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) { std::copy_n(row(op.in[0], outputs_[i]), width(op.in[0]), row(op.out[0], i)); });
+    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        std::copy_n(row(op.in[0], outputs_[i]), width(op.in[0]), row(op.out[0], i));
+    });
 }
 
 // --- The back end
@@ -368,8 +397,9 @@ class ReferenceBackend final : public Backend {
     explicit ReferenceBackend(threads::Pool& pool) : pool_(pool) {}
 
     Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const override;
-    Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source, const MemoryPlan& plan,
-                                                const base::Progress& progress, std::stop_token stop) const override {
+    Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source,
+                                                const MemoryPlan& plan, const base::Progress& progress,
+                                                std::stop_token stop) const override {
         auto executable = std::make_unique<ReferenceExecutable>(model, plan, pool_);
         WALLABY_OK(executable->load(source, progress, stop));
         return std::unique_ptr<Executable>(std::move(executable));
@@ -382,18 +412,27 @@ class ReferenceBackend final : public Backend {
 Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Settings& settings) const {
     for (const quant::Type type : {settings.k_type, settings.v_type}) {
         if (type != quant::Type::f32 && type != quant::Type::f16 && type != quant::Type::bf16) {
-            return Error{ErrorCode::unsupported, fmt::format("KV type {} is not implemented", quant::format_of(type).name), {"", "--ctk, --ctv", {}}, "Use f32, f16 or bf16"};
+            return Error{ErrorCode::unsupported,
+                         fmt::format("KV type {} is not implemented", quant::format_of(type).name),
+                         {"", "--ctk, --ctv", {}},
+                         "Use f32, f16 or bf16"};
         }
     }
     if (settings.n_ctx == 0 || settings.n_seqs == 0 || settings.n_batch == 0 || settings.n_batch > 1u << 16) {
-        return Error{ErrorCode::argument, "the context, the sequences and the batch (up to 65536) must be at least 1", {}, ""};
+        return Error{
+            ErrorCode::argument, "the context, the sequences and the batch (up to 65536) must be at least 1", {}, ""};
     }
     if (model.n_ctx_max != 0 && settings.n_ctx > model.n_ctx_max) {
-        return Error{ErrorCode::capacity, fmt::format("is {}, but this model has only {} positions", settings.n_ctx, model.n_ctx_max), {"", "-c", {}},
+        return Error{ErrorCode::capacity,
+                     fmt::format("is {}, but this model has only {} positions", settings.n_ctx, model.n_ctx_max),
+                     {"", "-c", {}},
                      fmt::format("Use -c {} or less", model.n_ctx_max)};
     }
     const uint64_t n_pages = uint64_t(kv::pages_for(settings.n_ctx)) * settings.n_seqs;
-    if (n_pages > 1u << 30) { return Error{ErrorCode::capacity, fmt::format("{} pages of KV cache are too many", n_pages), {"", "-c", {}}, ""}; }
+    if (n_pages > 1u << 30) {
+        return Error{
+            ErrorCode::capacity, fmt::format("{} pages of KV cache are too many", n_pages), {"", "-c", {}}, ""};
+    }
     MemoryPlan plan;
     plan.settings = settings;
     plan.n_pages = uint32_t(n_pages);
@@ -403,16 +442,22 @@ Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Setting
         uint64_t& end = tensors[w.name];
         end = std::max(end, (w.first + w.n_elements()) / format.block_len * format.block_bytes);
     }
-    for (const auto& [name, bytes] : tensors) { plan.weight_bytes += *base::checked_align(bytes, base::Arena::alignment); }
+    for (const auto& [name, bytes] : tensors) {
+        plan.weight_bytes += *base::checked_align(bytes, base::Arena::alignment);
+    }
     for (const ops::State& s : model.states) {
         for (const quant::Type type : {settings.k_type, settings.v_type}) {
             const uint64_t rows = n_pages * kv::page_tokens * s.n_heads;
             const auto bytes = base::checked_mul(rows, Cache::row_bytes(quant::format_of(type), s.head));
-            if (!bytes || *bytes > uint64_t(1) << 48) { return Error{ErrorCode::capacity, "the KV cache does not fit any machine", {"", "-c", {}}, "Use a smaller -c"}; }
+            if (!bytes || *bytes > uint64_t(1) << 48) {
+                return Error{
+                    ErrorCode::capacity, "the KV cache does not fit any machine", {"", "-c", {}}, "Use a smaller -c"};
+            }
             plan.state_bytes += *base::checked_align(*bytes, base::Arena::alignment);
         }
     }
-    plan.scratch_bytes = (widest_program(model) * sizeof(float) + widest_operand(model) * sizeof(double)) * settings.n_batch;
+    plan.scratch_bytes =
+        (widest_program(model) * sizeof(float) + widest_operand(model) * sizeof(double)) * settings.n_batch;
     return plan;
 }
 

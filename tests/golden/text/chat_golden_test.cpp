@@ -67,7 +67,8 @@ TEST(TextChatGolden, ModelTemplatesWithTheirExamples) {
 // another program makes of it by a workaround: those cases (the plain template does not agree) are left out.
 TEST(TextChatGolden, OneConversationInManyFormats) {
     WALLABY_NEED_DATA(data);
-    const json file = json::parse(wallaby::testing::read_file(data / "templates/vectors/llamacpp_test_chat_template.json"));
+    const json file =
+        json::parse(wallaby::testing::read_file(data / "templates/vectors/llamacpp_test_chat_template.json"));
     std::vector<Case> cases;
     for (const json& one : file["cases"]) {
         if (one.value("jinja2_3.1.6_agrees", json()) != true) { continue; }
@@ -88,7 +89,8 @@ TEST(TextChatGolden, KnownTemplatesAreFoundByTheirText) {
          {"Qwen-Qwen2.5-7B-Instruct", "Qwen-Qwen3-0.6B", "google-gemma-2-2b-it", "meta-llama-Llama-3.1-8B-Instruct",
           "microsoft-Phi-3.5-mini-instruct", "mistralai-Mistral-Nemo-Instruct-2407", "moonshotai-Kimi-K2",
           "deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "LFM2-8B-A1B"}) {
-        const std::string source = wallaby::testing::read_file(data / "templates/llama.cpp-jinja" / (std::string(name) + ".jinja"));
+        const std::string source =
+            wallaby::testing::read_file(data / "templates/llama.cpp-jinja" / (std::string(name) + ".jinja"));
         const auto format = text::find_chat_format(source);
         EXPECT_TRUE(format.ok()) << name;
         EXPECT_TRUE(text::find_chat_format(source + "\n").ok() || source.ends_with('\n')) << name;

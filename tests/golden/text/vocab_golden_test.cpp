@@ -58,7 +58,8 @@ TEST_P(TextVocabularyGolden, EveryTextGivesTheExpectedIdsAndComesBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Text, TextVocabularyGolden,
-                         ::testing::Values("llama-spm", "phi-3", "llama-bpe", "gpt-2", "qwen2", "falcon", "deepseek-llm"),
+                         ::testing::Values("llama-spm", "phi-3", "llama-bpe", "gpt-2", "qwen2", "falcon",
+                                           "deepseek-llm"),
                          [](const auto& param) {
                              std::string name = param.param;
                              std::erase(name, '-');
@@ -69,7 +70,8 @@ TEST(TextGolden, Stories260KTokens) {
     WALLABY_NEED_DATA(data);
     const auto tokenizer = load(data / "models/stories260K/stories260K.gguf");
     ASSERT_TRUE(tokenizer);
-    const Ids expected = parse_ids(wallaby::testing::read_file(data / "models/stories260K/tinystories_sample_tokens.txt"));
+    const Ids expected =
+        parse_ids(wallaby::testing::read_file(data / "models/stories260K/tinystories_sample_tokens.txt"));
     ASSERT_GE(expected.size(), 512u);
     const auto ids = tokenizer->encode(wallaby::testing::read_file(data / "text/tinystories_sample.txt"));
     ASSERT_TRUE(ids.ok());

@@ -44,7 +44,9 @@ TEST(BackendsKernels, NormsByGroup) {
             if (kind == ops::Norm::Kind::rms) { mean = 0; }
             for (size_t i = 0; i < 4; i++) { square += (x[g + i] - mean) * (x[g + i] - mean) / 4; }
             for (size_t i = 0; i < 4; i++) {
-                EXPECT_NEAR(y[g + i], double((x[g + i] - mean) / std::sqrt(square + (long double)(1e-3f)) * gain[i] + bias[i]), 3e-7);
+                EXPECT_NEAR(y[g + i],
+                            double((x[g + i] - mean) / std::sqrt(square + (long double)(1e-3f)) * gain[i] + bias[i]),
+                            3e-7);
             }
         }
     }
@@ -68,7 +70,8 @@ TEST(BackendsKernels, RoutingBreaksTiesByIndex) {
 // The rule of eight by its definition: the same cuts, the same order, the same tree.
 TEST(BackendsKernels, TheRuleOfEight) {
     sampling::Random random(3);
-    for (const auto& [k, block] : std::vector<std::pair<uint32_t, uint32_t>>{{1, 1}, {7, 1}, {8, 1}, {64, 32}, {172, 1}, {256, 1}, {2048, 32}, {2304, 256}, {96, 32}}) {
+    for (const auto& [k, block] : std::vector<std::pair<uint32_t, uint32_t>>{
+             {1, 1}, {7, 1}, {8, 1}, {64, 32}, {172, 1}, {256, 1}, {2048, 32}, {2304, 256}, {96, 32}}) {
         std::vector<float> a(k), b(k);
         for (uint32_t i = 0; i < k; i++) {
             a[i] = float(random.uniform() - 0.5);
@@ -79,7 +82,8 @@ TEST(BackendsKernels, TheRuleOfEight) {
         for (uint64_t r = 0; r < 8; r++) {
             for (uint64_t i = r * n / 8 * cut; i < (r + 1) * n / 8 * cut; i++) { sums[r] += double(a[i]) * b[i]; }
         }
-        const double expected = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+        const double expected =
+            ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
         const reference::EightRanges ranges(k, block);
         std::vector<double> la(ranges.size(), NAN), lb(ranges.size(), NAN);
         ranges.lay_out(a.data(), la.data());
@@ -107,7 +111,8 @@ TEST(BackendsLayout, LivesThatOverlapDoNotShareAPlace) {
         total += program.values[a].width;
         for (size_t b = 0; b < a; b++) {
             if (a == program.logits || b == program.logits || first[a] > last[b] || first[b] > last[a]) { continue; }
-            const bool apart = layout.offset[a] + program.values[a].width <= layout.offset[b] || layout.offset[b] + program.values[b].width <= layout.offset[a];
+            const bool apart = layout.offset[a] + program.values[a].width <= layout.offset[b] ||
+                               layout.offset[b] + program.values[b].width <= layout.offset[a];
             EXPECT_TRUE(apart) << "values " << a << " and " << b;
         }
         if (a != program.logits) { EXPECT_LE(layout.offset[a] + program.values[a].width, layout.width); }
@@ -124,7 +129,8 @@ TEST(BackendsReference, BatchesThatCannotRunAreRefused) {
     EXPECT_EQ(plan.n_pages, 2u);
     const auto executable = must(backend->compile(model, *source, plan, {}, {}));
     const std::vector<kv::PageId> pages{0, 1}, bad_pages{0, 2}, one_page{0};
-    const auto run = [&](std::vector<backends::Batch::Row> rows, std::span<const kv::PageId> table, size_t n_rows_of_logits, uint32_t program = 0) {
+    const auto run = [&](std::vector<backends::Batch::Row> rows, std::span<const kv::PageId> table,
+                         size_t n_rows_of_logits, uint32_t program = 0) {
         backends::Batch batch{std::move(rows), {table}};
         std::vector<float> logits(n_rows_of_logits * model.n_vocab);
         const auto ran = executable->run(program, batch, logits, {});

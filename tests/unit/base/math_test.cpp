@@ -12,12 +12,14 @@ using namespace wallaby;
 
 // Distance from the exact value (long double libm) in units of the last place of the exact value's double.
 double ulps(double got, long double exact) {
-    if (std::isnan(got) || std::isnan(double(exact))) { return std::isnan(got) && std::isnan(double(exact)) ? 0 : 1e30; }
+    if (std::isnan(got) || std::isnan(double(exact))) {
+        return std::isnan(got) && std::isnan(double(exact)) ? 0 : 1e30;
+    }
     if (std::isinf(got) || std::isinf(double(exact))) { return got == double(exact) ? 0 : 1e30; }
     int e = 0;
     std::frexp(double(exact), &e);
     const long double unit = std::ldexp(1.0L, std::max(e - 53, -1074));
-    return double(std::fabs((long double)(got) - exact) / unit);
+    return double(std::fabs((long double)(got)-exact) / unit);
 }
 
 template <class Ours, class Theirs>

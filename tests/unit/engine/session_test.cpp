@@ -30,7 +30,9 @@ struct Fixture {
         model = must(engine::Model::load(tiny.open(), options, {pool, log, {}, {}}));
     }
     std::unique_ptr<Session> session() { return session(greedy(0)); }
-    std::unique_ptr<Session> session(SessionOptions options) { return must(Session::create(model, std::move(options))); }
+    std::unique_ptr<Session> session(SessionOptions options) {
+        return must(Session::create(model, std::move(options)));
+    }
     static SessionOptions greedy(uint32_t max_tokens) {
         SessionOptions options;
         options.sampling.temperature = 0;
@@ -131,7 +133,9 @@ TEST(EngineSession, TruncatingIsAsIfItNeverHappened) {
     ASSERT_TRUE(session->append(prompt).ok());
     const Reply first = reply(*session);
     session->truncate(prompt.size());
-    EXPECT_EQ(reply(*session).ids, first.ids);
+    const Reply second = reply(*session);
+    EXPECT_EQ(second.ids, first.ids);
+    EXPECT_EQ(second.timings.n_prompt, 1u);  // the keys and values stayed: only the last logits were wanted again
     session->truncate(5);
     ASSERT_TRUE(session->append(std::span(prompt).subspan(5)).ok());
     EXPECT_EQ(reply(*session).ids, first.ids);
@@ -179,6 +183,7 @@ TEST(EngineSession, FinishReasons) {
         ASSERT_TRUE(session->append(prompt).ok());
         const Reply r = reply(*session);
         EXPECT_EQ(r.finish, Finish::context);
+        EXPECT_EQ(session->tokens().size(), 16u);
         EXPECT_EQ(r.text, "aaaaaaa");  // positions 10 … 15, and the token that the last one predicts
     }
     auto options = Fixture::greedy(0);
@@ -189,6 +194,15 @@ TEST(EngineSession, FinishReasons) {
     EXPECT_EQ(r.finish, Finish::stop_string);
     EXPECT_EQ(r.text, "");
     EXPECT_EQ(r.ids.size(), 3u);
+}
+
+TEST(EngineSession, TextHeldBackForAStopStringComesAtTheEnd) {
+    Fixture f(always(token_a));
+    auto options = Fixture::greedy(3);
+    options.stop = {"aab"};
+    const auto session = f.session(options);
+    ASSERT_TRUE(session->append(prompt).ok());
+    EXPECT_EQ(reply(*session).text, "aaa");
 }
 
 TEST(EngineSession, TheLeadingSpaceGoesOnlyWhereATextBegins) {
@@ -267,13 +281,14 @@ TEST(EngineSession, ScoreGivesEveryRowInOrder) {
     Fixture f({}, {.n_batch = 4, .k_type = quant::Type::f32, .v_type = quant::Type::f32});
     const auto session = f.session();
     std::vector<float> rows;
-    ASSERT_TRUE(session->score(prompt,
-                               [&](size_t index, std::span<const float> logits) -> Result<void> {
-                                   EXPECT_EQ(index * TinyModel::n_vocab, rows.size());
-                                   rows.insert(rows.end(), logits.begin(), logits.end());
-                                   return {};
-                               },
-                               {})
+    ASSERT_TRUE(session
+                    ->score(prompt,
+                            [&](size_t index, std::span<const float> logits) -> Result<void> {
+                                EXPECT_EQ(index * TinyModel::n_vocab, rows.size());
+                                rows.insert(rows.end(), logits.begin(), logits.end());
+                                return {};
+                            },
+                            {})
                     .ok());
     Runner runner(*TinyModel().open(), {.n_ctx = 256});
     EXPECT_EQ(rows, runner.feed(prompt));
@@ -286,7 +301,17 @@ TEST(EngineModel, TheAutomaticContext) {
     EXPECT_EQ(Fixture({.n_ctx = 100}, {.n_ctx = 50, .n_ctx_at_least = 300}).model->n_ctx(), 50u);
     EXPECT_EQ(Fixture({.n_ctx = 100}, {.n_ctx = 200}).warnings.size(), 1u);
     // Learned positions end: no more than there are.
-    EXPECT_EQ(Fixture({.architecture = "gpt2", .n_ctx = 100, .biases = true}, {.n_ctx_at_least = 300}).model->n_ctx(), 100u);
+    EXPECT_EQ(Fixture({.architecture = "gpt2", .n_ctx = 100, .biases = true}, {.n_ctx_at_least = 300}).model->n_ctx(),
+              100u);
+}
+
+TEST(EngineModel, TheProgramIsBuiltForTheAutomaticContext) {
+    const TinyModel tiny{.numbers = {{"rope.scaling.original_context_length", 64}},
+                         .strings = {{"rope.scaling.type", "longrope"}},
+                         .vectors = {{"rope_factors_long.weight", std::vector<float>(8, 2.0f)},
+                                     {"rope_factors_short.weight", std::vector<float>(8, 1.0f)}}};
+    EXPECT_EQ(Fixture(tiny).model->program().rope_tables[0].frequency[0], 0.5);  // 256 tokens: the long set
+    EXPECT_EQ(Fixture(tiny, {.n_ctx = 64}).model->program().rope_tables[0].frequency[0], 1);
 }
 
 TEST(EngineModel, MoreContextThanPositionsIsAnError) {

@@ -31,12 +31,21 @@ TEST(ModelsBuild, FamiliesMadeHereAreAccepted) {
     EXPECT_EQ(refusal({.architecture = "gpt2", .biases = true}), "");
 }
 
-TEST(ModelsBuild, UnknownArchitectureIsNamedWithThoseThatRun) { expect_refused({.architecture = "hyena"}, {"general.architecture", "'hyena'", "gpt2, llama, mistral3"}); }
+TEST(ModelsBuild, UnknownArchitectureIsNamedWithThoseThatRun) {
+    expect_refused({.architecture = "hyena"}, {"general.architecture", "'hyena'", "gpt2, llama, mistral3"});
+}
 
 TEST(ModelsBuild, HyperParametersOutOfRange) {
     const std::pair<const char*, float> lies[] = {
-        {"block_count", 0},       {"block_count", 3e9f},         {"embedding_length", 0}, {"attention.head_count", 0}, {"attention.head_count_kv", 0},
-        {"attention.head_count_kv", 5}, {"feed_forward_length", 0}, {"context_length", 0},   {"attention.layer_norm_rms_epsilon", -1},
+        {"block_count", 0},
+        {"block_count", 3e9f},
+        {"embedding_length", 0},
+        {"attention.head_count", 0},
+        {"attention.head_count_kv", 0},
+        {"attention.head_count_kv", 5},
+        {"feed_forward_length", 0},
+        {"context_length", 0},
+        {"attention.layer_norm_rms_epsilon", -1},
         {"attention.layer_norm_rms_epsilon", NAN},
     };
     for (const auto& [key, value] : lies) { expect_refused({.numbers = {{key, value}}}, {key}); }
@@ -52,30 +61,39 @@ TEST(ModelsBuild, HyperParametersThatContradictEachOther) {
 }
 
 TEST(ModelsBuild, MissingKeysAreNamed) {
-    for (const char* key : {"block_count", "embedding_length", "feed_forward_length", "attention.head_count", "context_length", "attention.layer_norm_rms_epsilon"}) {
+    for (const char* key : {"block_count", "embedding_length", "feed_forward_length", "attention.head_count",
+                            "context_length", "attention.layer_norm_rms_epsilon"}) {
         expect_refused({.without = {key}}, {key, "missing"});
     }
 }
 
-TEST(ModelsBuild, WrongTypeOfAKey) { expect_refused({.strings = {{"block_count", "two"}}, .without = {"block_count"}}, {"block_count", "string"}); }
+TEST(ModelsBuild, WrongTypeOfAKey) {
+    expect_refused({.strings = {{"block_count", "two"}}, .without = {"block_count"}}, {"block_count", "string"});
+}
 
 TEST(ModelsBuild, MissingTensorsAreAllNamed) {
     expect_refused({.without = {"blk.1.ffn_up.weight"}}, {"blk.1.ffn_up.weight", "missing"});
-    expect_refused({.without = {"blk.0.attn_q.weight", "blk.0.attn_norm.weight"}}, {"blk.0.attn_q.weight", "blk.0.attn_norm.weight"});
+    expect_refused({.without = {"blk.0.attn_q.weight", "blk.0.attn_norm.weight"}},
+                   {"blk.0.attn_q.weight", "blk.0.attn_norm.weight"});
     expect_refused({.without = {"token_embd.weight"}}, {"token_embd.weight"});
-    expect_refused({.n_expert = 4, .n_used = 2, .without = {"blk.0.ffn_gate_inp.weight"}}, {"blk.0.ffn_gate_inp.weight"});
-    expect_refused({.architecture = "gpt2", .biases = true, .without = {"position_embd.weight"}}, {"position_embd.weight"});
+    expect_refused({.n_expert = 4, .n_used = 2, .without = {"blk.0.ffn_gate_inp.weight"}},
+                   {"blk.0.ffn_gate_inp.weight"});
+    expect_refused({.architecture = "gpt2", .biases = true, .without = {"position_embd.weight"}},
+                   {"position_embd.weight"});
 }
 
 TEST(ModelsBuild, WrongShapes) {
-    expect_refused({.vectors = {{"blk.0.attn_norm.weight", {1, 2, 3}}}, .without = {"blk.0.attn_norm.weight"}}, {"blk.0.attn_norm.weight", "64"});
+    expect_refused({.vectors = {{"blk.0.attn_norm.weight", {1, 2, 3}}}, .without = {"blk.0.attn_norm.weight"}},
+                   {"blk.0.attn_norm.weight", "64"});
     expect_refused({.numbers = {{"feed_forward_length", 95}}}, {"ffn_gate", "64 x 95"});
     expect_refused({.n_layers = 2, .numbers = {{"block_count", 3}}}, {"blk.2."});
-    expect_refused({.n_expert = 4, .n_used = 2, .numbers = {{"expert_count", 3}}}, {"blk.0.ffn_gate_inp.weight", "blk.0.ffn_gate_exps.weight", "64 x 96 x 3"});
+    expect_refused({.n_expert = 4, .n_used = 2, .numbers = {{"expert_count", 3}}},
+                   {"blk.0.ffn_gate_inp.weight", "blk.0.ffn_gate_exps.weight", "64 x 96 x 3"});
 }
 
 TEST(ModelsBuild, TensorsThatTheFamilyDoesNotKnowAreRefused) {
-    expect_refused({.vectors = {{"blk.0.attn_q_norm.weight", std::vector<float>(16, 1.0f)}}}, {"blk.0.attn_q_norm.weight", "newer build"});
+    expect_refused({.vectors = {{"blk.0.attn_q_norm.weight", std::vector<float>(16, 1.0f)}}},
+                   {"blk.0.attn_q_norm.weight", "newer build"});
     EXPECT_EQ(refusal({.vectors = {{"blk.0.attn_q.input_scale", {1}}}}), "");
     EXPECT_EQ(refusal({.vectors = {{"blk.0.attn_q.scale", {0.5f}}}}), "");
 }
@@ -99,11 +117,13 @@ TEST(ModelsBuild, HeadCountsPerLayer) {
 TEST(ModelsBuild, VocabularyOfAnotherLengthThanTheEmbedding) {
     GgufBytes file;
     file.kv("general.architecture", "llama").kv("llama.context_length", 16u).kv("llama.block_count", 1u);
-    file.array("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"}).tensor_f32("token_embd.weight", {4, 2}, std::vector<float>(8));
+    file.array("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"})
+        .tensor_f32("token_embd.weight", {4, 2}, std::vector<float>(8));
     const auto source = TinyModel::open_bytes(file.build());
     const auto model = models::build(*source, {});
     ASSERT_FALSE(model.ok());
-    EXPECT_NE(model.error().message().find("3 tokens, but the embedding has 2 rows"), std::string::npos) << model.error().message();
+    EXPECT_NE(model.error().message().find("3 tokens, but the embedding has 2 rows"), std::string::npos)
+        << model.error().message();
 }
 
 }  // namespace

@@ -39,7 +39,9 @@ TEST(ModelsRope, Linear) {
     expect_frequencies(table_of(tiny), [](int i) { return plain(i) / 4; });
     expect_frequencies(table_of({.numbers = {{"rope.scale_linear", 8.0f}}}), [](int i) { return plain(i) / 8; });
     expect_frequencies(table_of({}, {0, 0, 0.5}), [](int i) { return plain(i) / 2; });
-    expect_frequencies(table_of({.numbers = {{"rope.scaling.factor", 4.0f}}, .strings = {{"rope.scaling.type", "none"}}}), [](int i) { return plain(i); });
+    expect_frequencies(
+        table_of({.numbers = {{"rope.scaling.factor", 4.0f}}, .strings = {{"rope.scaling.type", "none"}}}),
+        [](int i) { return plain(i); });
 }
 
 TEST(ModelsRope, NtkAlpha) {
@@ -48,9 +50,13 @@ TEST(ModelsRope, NtkAlpha) {
 }
 
 TEST(ModelsRope, Yarn) {
-    const TinyModel tiny{.numbers = {{"rope.scaling.factor", 4.0f}, {"rope.scaling.original_context_length", 64}}, .strings = {{"rope.scaling.type", "yarn"}}};
-    const auto correction = [](double turns) { return n_dims * std::log(64 / (turns * 2 * M_PI)) / (2 * std::log(10000.0)); };
-    const double low = std::max(0.0, std::floor(correction(32))), high = std::min(n_dims - 1.0, std::ceil(correction(1)));
+    const TinyModel tiny{.numbers = {{"rope.scaling.factor", 4.0f}, {"rope.scaling.original_context_length", 64}},
+                         .strings = {{"rope.scaling.type", "yarn"}}};
+    const auto correction = [](double turns) {
+        return n_dims * std::log(64 / (turns * 2 * M_PI)) / (2 * std::log(10000.0));
+    };
+    const double low = std::max(0.0, std::floor(correction(32))),
+                 high = std::min(n_dims - 1.0, std::ceil(correction(1)));
     ASSERT_LT(low, high);
     const auto table = table_of(tiny);
     expect_frequencies(table, [&](int i) {
@@ -65,11 +71,13 @@ TEST(ModelsRope, Yarn) {
 
 TEST(ModelsRope, Llama3Divisors) {
     const std::vector<float> divisors{1, 1, 1.5, 2, 4, 8, 8, 8};
-    expect_frequencies(table_of({.vectors = {{"rope_freqs.weight", divisors}}}), [&](int i) { return plain(i) / divisors[size_t(i)]; });
+    expect_frequencies(table_of({.vectors = {{"rope_freqs.weight", divisors}}}),
+                       [&](int i) { return plain(i) / divisors[size_t(i)]; });
 }
 
 TEST(ModelsRope, LongRopeChoosesByTheContext) {
-    const std::vector<float> is_long{1, 1.2f, 1.5f, 2, 4, 8, 16, 32}, is_short{1, 1, 1.1f, 1.1f, 1.2f, 1.3f, 1.4f, 1.5f};
+    const std::vector<float> is_long{1, 1.2f, 1.5f, 2, 4, 8, 16, 32},
+        is_short{1, 1, 1.1f, 1.1f, 1.2f, 1.3f, 1.4f, 1.5f};
     const TinyModel tiny{.numbers = {{"rope.scaling.original_context_length", 64}, {"rope.scaling.attn_factor", 1.19f}},
                          .strings = {{"rope.scaling.type", "longrope"}},
                          .vectors = {{"rope_factors_long.weight", is_long}, {"rope_factors_short.weight", is_short}}};
@@ -85,8 +93,10 @@ TEST(ModelsRope, RefusesWhatItDoesNotKnow) {
         return model.ok() ? std::string() : model.error().message();
     };
     EXPECT_NE(refused({.strings = {{"rope.scaling.type", "spiral"}}}).find("'spiral'"), std::string::npos);
-    EXPECT_NE(refused({.vectors = {{"rope_freqs.weight", {1, 1, 0, 1, 1, 1, 1, 1}}}}).find("element 2"), std::string::npos);
-    EXPECT_NE(refused({.vectors = {{"rope_freqs.weight", {1, 1, NAN, 1, 1, 1, 1, 1}}}}).find("element 2"), std::string::npos);
+    EXPECT_NE(refused({.vectors = {{"rope_freqs.weight", {1, 1, 0, 1, 1, 1, 1, 1}}}}).find("element 2"),
+              std::string::npos);
+    EXPECT_NE(refused({.vectors = {{"rope_freqs.weight", {1, 1, NAN, 1, 1, 1, 1, 1}}}}).find("element 2"),
+              std::string::npos);
     EXPECT_NE(refused({.vectors = {{"rope_freqs.weight", {1, 1}}}}).find("8 are required"), std::string::npos);
     EXPECT_NE(refused({.numbers = {{"rope.freq_base", -1.0f}}}).find("rope.freq_base"), std::string::npos);
 }

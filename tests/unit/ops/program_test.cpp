@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/cost.h"
 #include "models/models.h"
+#include "ops/cost.h"
 #include "support/runner.h"
 #include "support/tiny_model.h"
 
@@ -32,12 +32,22 @@ TEST(OpsCheck, EveryBrokenIdIsAnError) {
         };
         const ops::Op& op = good.programs[0].ops[i];
         for (size_t j = 0; j < 2; j++) {
-            if (op.in[j] != ops::none) { expect_noticed([&](ops::Op& o) { o.in[j] = 1u << 20; }); }
-            if (op.in[j] != ops::none) { expect_noticed([&](ops::Op& o) { o.in[j] = good.programs[0].logits; }); }
-            if (op.out[j] != ops::none) { expect_noticed([&](ops::Op& o) { o.out[j] = 1u << 20; }); }
+            if (op.in[j] != ops::none) {
+                expect_noticed([&](ops::Op& o) { o.in[j] = 1u << 20; });
+            }
+            if (op.in[j] != ops::none) {
+                expect_noticed([&](ops::Op& o) { o.in[j] = good.programs[0].logits; });
+            }
+            if (op.out[j] != ops::none) {
+                expect_noticed([&](ops::Op& o) { o.out[j] = 1u << 20; });
+            }
         }
-        if (op.weight[0] != ops::none) { expect_noticed([&](ops::Op& o) { o.weight[0] = 1u << 20; }); }
-        if (op.state != ops::none) { expect_noticed([&](ops::Op& o) { o.state = ops::none; }); }
+        if (op.weight[0] != ops::none) {
+            expect_noticed([&](ops::Op& o) { o.weight[0] = 1u << 20; });
+        }
+        if (op.state != ops::none) {
+            expect_noticed([&](ops::Op& o) { o.state = ops::none; });
+        }
     }
     EXPECT_GT(n_tried, 80u);
 }
@@ -77,7 +87,9 @@ TEST(OpsCost, ABatchReadsItsWeightsOnceAndExpertsByShare) {
     for (const ops::Op& op : program.ops) {
         const auto* matmul = std::get_if<ops::Matmul>(&op.spec);
         if (matmul == nullptr) { continue; }
-        const auto at = [&](uint64_t n, double experts) { return ops::cost(model, program, op, {n, n, n, n, experts}, quant::Type::f32, quant::Type::f32); };
+        const auto at = [&](uint64_t n, double experts) {
+            return ops::cost(model, program, op, {n, n, n, n, experts}, quant::Type::f32, quant::Type::f32);
+        };
         EXPECT_EQ(at(8, 4).macs, 8 * at(1, 4).macs);
         EXPECT_EQ(at(8, 4).weight_bytes, at(1, 4).weight_bytes);
         if (matmul->n_used != 0) { EXPECT_EQ(2 * at(1, 2).weight_bytes, at(1, 4).weight_bytes); }

@@ -14,7 +14,8 @@ using sampling::Sampler;
 
 Params plain(double temperature) { return {.temperature = temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = 5}; }
 
-std::map<int32_t, int> draw(const Params& params, const std::vector<float>& logits, int n, const std::vector<int32_t>& history = {}) {
+std::map<int32_t, int> draw(const Params& params, const std::vector<float>& logits, int n,
+                            const std::vector<int32_t>& history = {}) {
     Sampler sampler(params);
     std::map<int32_t, int> counts;
     for (int i = 0; i < n; i++) { counts[sampler.sample(logits, history).token]++; }

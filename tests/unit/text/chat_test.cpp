@@ -29,9 +29,10 @@ std::string chat(std::string_view name, const Messages& messages, bool add_gener
 const Messages kTalk = {{"system", " S "}, {"user", " U "}, {"assistant", " A "}, {"user", "V"}};
 
 TEST(TextChat, ChatMl) {
-    EXPECT_EQ(chat("chatml", kTalk),
-              "<|im_start|>system\n S <|im_end|>\n<|im_start|>user\n U <|im_end|>\n<|im_start|>assistant\n A <|im_end|>\n"
-              "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n");
+    EXPECT_EQ(
+        chat("chatml", kTalk),
+        "<|im_start|>system\n S <|im_end|>\n<|im_start|>user\n U <|im_end|>\n<|im_start|>assistant\n A <|im_end|>\n"
+        "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n");
     EXPECT_EQ(chat("chatml", {{"user", ""}}, false), "<|im_start|>user\n<|im_end|>\n");
     EXPECT_EQ(chat("Qwen2.5-7B-Instruct", {{"user", "U"}}, false),
               "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
@@ -61,7 +62,8 @@ TEST(TextChat, Reasoning) {
     const std::string thought = "<think>\nwhy\n</think>\n\nbecause";
     EXPECT_EQ(chat("DeepSeek-R1", {{"user", "U"}, {"assistant", thought}}, false),
               "<BOS><｜User｜>U<｜Assistant｜>\n\nbecause<｜end▁of▁sentence｜>");
-    EXPECT_EQ(chat("DeepSeek-R1", {{"assistant", "a</think>b</think>c"}}, false), "<BOS><｜Assistant｜>c<｜end▁of▁sentence｜>");
+    EXPECT_EQ(chat("DeepSeek-R1", {{"assistant", "a</think>b</think>c"}}, false),
+              "<BOS><｜Assistant｜>c<｜end▁of▁sentence｜>");
     const std::string turn = "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n";
     EXPECT_EQ(chat("Qwen3-0.6B", {{"user", "U"}, {"assistant", thought}}, false), turn + thought + "<|im_end|>\n");
     EXPECT_EQ(chat("Qwen3-0.6B", {{"user", "U"}, {"assistant", thought}, {"user", "U"}}, false),
@@ -71,13 +73,13 @@ TEST(TextChat, Reasoning) {
 }
 
 TEST(TextChat, DefaultSystemMessages) {
-    EXPECT_EQ(chat("deepseek-coder-33b-instruct", {{"user", "U"}, {"system", "S"}}, false), "<BOS>### Instruction:\nU\nS")
+    EXPECT_EQ(chat("deepseek-coder-33b-instruct", {{"user", "U"}, {"system", "S"}}, false),
+              "<BOS>### Instruction:\nU\nS")
         << "a system message anywhere replaces the default";
     EXPECT_EQ(chat("Qwen2-7B-Instruct", {{"user", "U"}, {"system", "S"}}, false),
               "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
               "<|im_start|>system\nS<|im_end|>\n");
-    EXPECT_EQ(chat("granite-4.0", {{"system", ""}, {"user", "U"}}, false),
-              chat("granite-4.0", {{"user", "U"}}, false));
+    EXPECT_EQ(chat("granite-4.0", {{"system", ""}, {"user", "U"}}, false), chat("granite-4.0", {{"user", "U"}}, false));
 }
 
 // Contents are text, never patterns.
@@ -114,8 +116,9 @@ TEST(TextChat, TheTableIsSound) {
         EXPECT_TRUE(names.insert(known.name).second) << known.name;
         // A misspelt placeholder would vanish: all braces of the patterns belong to a known one.
         const ChatFormat& f = *known.format;
-        for (const std::string_view pattern : {f.opening, f.no_system, f.lead_system, f.system, f.user, f.user_with_system,
-                                               f.assistant, f.between, f.generation, f.no_generation}) {
+        for (const std::string_view pattern :
+             {f.opening, f.no_system, f.lead_system, f.system, f.user, f.user_with_system, f.assistant, f.between,
+              f.generation, f.no_generation}) {
             for (size_t at = pattern.find('{'); at != std::string_view::npos; at = pattern.find('{', at + 1)) {
                 const std::string_view name = pattern.substr(at, pattern.find('}', at) + 1 - at);
                 EXPECT_TRUE(name == "{content}" || name == "{system}" || name == "{bos}" || name == "{eos}" ||
@@ -131,7 +134,9 @@ TEST(TextChat, TheTableIsSound) {
 }
 
 TEST(TextTrim, TakesPythonsWhiteSpace) {
-    EXPECT_EQ(trim(" \t\r\n\v\f\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000x\u3000\u2005 "), "x");
+    EXPECT_EQ(
+        trim(" \t\r\n\v\f\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000x\u3000\u2005 "),
+        "x");
     EXPECT_EQ(trim("\u200bx\u180e"), "\u200bx\u180e");
     EXPECT_EQ(trim("\u2003"), "");
     EXPECT_EQ(trim("x\x85"), "x\x85");  // a byte that is no character

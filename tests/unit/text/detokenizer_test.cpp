@@ -13,8 +13,8 @@ using namespace wallaby::testing;
 
 // Bytes that make whole, broken and half characters likely.
 rc::Gen<std::string> bytes_of_text() {
-    const auto part = rc::gen::element<std::string>("a", "é", "€", "😀", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\x98", "\xFF",
-                                                    "\xED\xA0\x80", "\xE0\x9F", "\xF4\x90", " ", "\xC0");
+    const auto part = rc::gen::element<std::string>("a", "é", "€", "😀", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\x98",
+                                                    "\xFF", "\xED\xA0\x80", "\xE0\x9F", "\xF4\x90", " ", "\xC0");
     return rc::gen::map(rc::gen::container<std::vector<std::string>>(part), [](const std::vector<std::string>& parts) {
         std::string out;
         for (const std::string& p : parts) { out += p; }

@@ -66,7 +66,8 @@ TEST(TextLinearTime, Spm) {
 
 TEST(TextLinearTime, Bpe) {
     Toy toy = bpe_toy({"a a", "aa aa", "Ġ Ġ", "ĠĠ ĠĠ", "Ċ Ċ", "< <", "b a", "c a", "b c", "aaaa aaaa"});
-    for (const char* pre : {"default", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "gpt-4o", "tekken"}) {
+    for (const char* pre :
+         {"default", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "gpt-4o", "tekken"}) {
         const auto tokenizer = std::move(load_tokenizer(toy.file().kv("tokenizer.ggml.pre", pre))).value();
         expect_linear(*tokenizer, pre);
     }

@@ -64,9 +64,10 @@ TEST(TextPretokenizer, ListsOfPatternsCutOneAfterTheOther) {
 
 // Unicode's White_Space has 25 characters; U+180E, U+200B and U+FEFF are not among them.
 TEST(TextPretokenizer, WhiteSpaceIsUnicodes) {
-    for (const char* space : {"\t", "\v", "\f", " ", "\u0085", "\u00a0", "\u1680", "\u2000", "\u200a", "\u2028", "\u2029",
-                              "\u202f", "\u205f", "\u3000"}) {
-        EXPECT_EQ(words("gpt-2", std::string("!") + space + "!"), *space == ' ' ? "!| !" : "!|" + std::string(space) + "|!");
+    for (const char* space : {"\t", "\v", "\f", " ", "\u0085", "\u00a0", "\u1680", "\u2000", "\u200a", "\u2028",
+                              "\u2029", "\u202f", "\u205f", "\u3000"}) {
+        EXPECT_EQ(words("gpt-2", std::string("!") + space + "!"),
+                  *space == ' ' ? "!| !" : "!|" + std::string(space) + "|!");
     }
     for (const char* sign : {"\u180e", "\u200b", "\ufeff"}) {
         EXPECT_EQ(words("gpt-2", std::string("!") + sign + "!"), "!" + std::string(sign) + "!");

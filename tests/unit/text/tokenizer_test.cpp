@@ -75,7 +75,9 @@ TEST(TextSpm, PutsASpaceBeforeTextThatStartsOrFollowsASpecialToken) {
 // The control token's own text is plain text where special tokens are not parsed, even if pieces could merge into it.
 TEST(TextSpm, PlainTextNeverBecomesAControlToken) {
     Toy toy = spm_toy();
-    for (const char* piece : {"<", "s", ">", "<s", "/", "</", "</s", "<0", "x", "A", "<0x", "<0xA"}) { toy.add(piece, 9); }
+    for (const char* piece : {"<", "s", ">", "<s", "/", "</", "</s", "<0", "x", "A", "<0x", "<0xA"}) {
+        toy.add(piece, 9);
+    }
     const auto tokenizer = toy.load();
     EXPECT_EQ(pieces(*tokenizer, "<s></s><unk>"), "▁|<s|>|</s|>|<|<0x75>|<0x6E>|<0x6B>|>");
     EXPECT_EQ(pieces(*tokenizer, "<s>", kParse), "<s>");
@@ -149,9 +151,7 @@ TEST(TextBpe, MergesThatAreNoTokensAreStepsOnly) {
     EXPECT_EQ(pieces(*tokenizer, "abxy"), "a|b|x|y");
 }
 
-TEST(TextBpe, TheFirstOfEqualMergesCounts) {
-    EXPECT_EQ(pieces(*bpe_toy({"a b", "b c", "a b"}).load(), "abc"), "ab|c");
-}
+TEST(TextBpe, TheFirstOfEqualMergesCounts) { EXPECT_EQ(pieces(*bpe_toy({"a b", "b c", "a b"}).load(), "abc"), "ab|c"); }
 
 TEST(TextBpe, MergesDoNotMakeControlTokens) {
     Toy toy = bpe_toy({"a b", "ab c"});

@@ -35,7 +35,8 @@ TEST(TextUtf8, EveryCodePointIsOneCharacterAndEveryPrefixIncomplete) {
 
 // Long forms of a code point, in two to four bytes.
 TEST(TextUtf8, LongFormsAreInvalid) {
-    for (const char* bytes : {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF"}) {
+    for (const char* bytes :
+         {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF"}) {
         EXPECT_EQ(utf8::first_part(bytes).kind, utf8::Kind::invalid);
         EXPECT_EQ(utf8::valid_prefix(bytes), 0u);
     }

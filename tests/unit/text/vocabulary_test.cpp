@@ -33,71 +33,114 @@ GgufBytes bpe_with_merge(const std::string& merge) {
 }
 
 const Hostile kHostile[] = {
-    {"no model", [] { return GgufBytes().kv("general.architecture", "llama"); }, ErrorCode::model,
+    {"no model",
+     [] { return GgufBytes().kv("general.architecture", "llama"); },
+     ErrorCode::model,
      {"tokenizer.ggml.model"}},
-    {"model of another type", [] { return GgufBytes().kv("tokenizer.ggml.model", uint32_t(1)); }, ErrorCode::model,
+    {"model of another type",
+     [] { return GgufBytes().kv("tokenizer.ggml.model", uint32_t(1)); },
+     ErrorCode::model,
      {"tokenizer.ggml.model"}},
     {"bert", [] { return GgufBytes().kv("tokenizer.ggml.model", "bert"); }, ErrorCode::unsupported, {"'bert'", "gpt2"}},
     {"test", [] { return GgufBytes().kv("tokenizer.ggml.model", "test"); }, ErrorCode::unsupported, {"'test'"}},
-    {"no tokens", [] { return GgufBytes().kv("tokenizer.ggml.model", "llama"); }, ErrorCode::model,
+    {"no tokens",
+     [] { return GgufBytes().kv("tokenizer.ggml.model", "llama"); },
+     ErrorCode::model,
      {"tokenizer.ggml.tokens"}},
     {"tokens of another type",
      [] { return GgufBytes().kv("tokenizer.ggml.model", "llama").array<int32_t>("tokenizer.ggml.tokens", {1}); },
-     ErrorCode::model, {"tokenizer.ggml.tokens"}},
-    {"zero tokens", [] { return Toy{.model = "llama", .tokens = {}, .scores = {}, .types = {}, .merges = {}}.file(); },
-     ErrorCode::model, {"tokenizer.ggml.tokens", "empty"}},
+     ErrorCode::model,
+     {"tokenizer.ggml.tokens"}},
+    {"zero tokens",
+     [] { return Toy{.model = "llama", .tokens = {}, .scores = {}, .types = {}, .merges = {}}.file(); },
+     ErrorCode::model,
+     {"tokenizer.ggml.tokens", "empty"}},
     {"more tokens than supported",
      [] {
          Toy toy{.model = "llama", .tokens = {}, .scores = {}, .types = {}, .merges = {}};
          toy.tokens.resize(text::kMaxTokens + 1);
          return toy.file();
      },
-     ErrorCode::unsupported, {"tokenizer.ggml.tokens", "16777217"}},
-    {"a token too long", [] { return spm_with([](Toy& toy) { toy.add(std::string(text::kMaxPieceBytes + 1, 'x')); }); },
-     ErrorCode::unsupported, {"tokenizer.ggml.tokens", "token 269", "65537"}},
-    {"fewer types than tokens", [] { return spm_with([](Toy& toy) { toy.types.pop_back(); }); }, ErrorCode::model,
+     ErrorCode::unsupported,
+     {"tokenizer.ggml.tokens", "16777217"}},
+    {"a token too long",
+     [] { return spm_with([](Toy& toy) { toy.add(std::string(text::kMaxPieceBytes + 1, 'x')); }); },
+     ErrorCode::unsupported,
+     {"tokenizer.ggml.tokens", "token 269", "65537"}},
+    {"fewer types than tokens",
+     [] { return spm_with([](Toy& toy) { toy.types.pop_back(); }); },
+     ErrorCode::model,
      {"tokenizer.ggml.token_type", "268", "269"}},
-    {"more types than tokens", [] { return spm_with([](Toy& toy) { toy.types.push_back(1); }); }, ErrorCode::model,
+    {"more types than tokens",
+     [] { return spm_with([](Toy& toy) { toy.types.push_back(1); }); },
+     ErrorCode::model,
      {"tokenizer.ggml.token_type"}},
-    {"an unknown type", [] { return spm_with([](Toy& toy) { toy.types[7] = 9; }); }, ErrorCode::model,
+    {"an unknown type",
+     [] { return spm_with([](Toy& toy) { toy.types[7] = 9; }); },
+     ErrorCode::model,
      {"tokenizer.ggml.token_type", "token 7", "9"}},
     {"a negative type", [] { return spm_with([](Toy& toy) { toy.types[7] = -1; }); }, ErrorCode::model, {"-1"}},
-    {"fewer scores than tokens", [] { return spm_with([](Toy& toy) { toy.scores.pop_back(); }); }, ErrorCode::model,
+    {"fewer scores than tokens",
+     [] { return spm_with([](Toy& toy) { toy.scores.pop_back(); }); },
+     ErrorCode::model,
      {"tokenizer.ggml.scores", "268"}},
     {"a score that is not a number",
      [] { return spm_with([](Toy& toy) { toy.scores[5] = std::numeric_limits<float>::quiet_NaN(); }); },
-     ErrorCode::model, {"tokenizer.ggml.scores", "token 5"}},
+     ErrorCode::model,
+     {"tokenizer.ggml.scores", "token 5"}},
     {"no scores",
      [] {
          const Toy toy = spm_toy();
          return GgufBytes().kv("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", toy.tokens);
      },
-     ErrorCode::model, {"tokenizer.ggml.scores"}},
-    {"a byte token without digits", [] { return spm_with([](Toy& toy) { toy.tokens[3] = "<0xG0>"; }); },
-     ErrorCode::model, {"token 3", "<0xHH>"}},
-    {"a byte token of one digit", [] { return spm_with([](Toy& toy) { toy.tokens[4] = "<0x1>"; }); }, ErrorCode::model,
+     ErrorCode::model,
+     {"tokenizer.ggml.scores"}},
+    {"a byte token without digits",
+     [] { return spm_with([](Toy& toy) { toy.tokens[3] = "<0xG0>"; }); },
+     ErrorCode::model,
+     {"token 3", "<0xHH>"}},
+    {"a byte token of one digit",
+     [] { return spm_with([](Toy& toy) { toy.tokens[4] = "<0x1>"; }); },
+     ErrorCode::model,
      {"token 4"}},
-    {"a byte token of no form", [] { return spm_with([](Toy& toy) { toy.tokens[4] = "x"; }); }, ErrorCode::model,
+    {"a byte token of no form",
+     [] { return spm_with([](Toy& toy) { toy.tokens[4] = "x"; }); },
+     ErrorCode::model,
      {"token 4"}},
-    {"EOS past the end", [] { return spm_toy().file().kv("tokenizer.ggml.eos_token_id", uint32_t(269)); },
-     ErrorCode::model, {"tokenizer.ggml.eos_token_id", "269"}},
-    {"BOS of another type", [] { return spm_toy().file().kv("tokenizer.ggml.bos_token_id", "one"); }, ErrorCode::model,
+    {"EOS past the end",
+     [] { return spm_toy().file().kv("tokenizer.ggml.eos_token_id", uint32_t(269)); },
+     ErrorCode::model,
+     {"tokenizer.ggml.eos_token_id", "269"}},
+    {"BOS of another type",
+     [] { return spm_toy().file().kv("tokenizer.ggml.bos_token_id", "one"); },
+     ErrorCode::model,
      {"tokenizer.ggml.bos_token_id"}},
-    {"a negative role", [] { return spm_toy().file().kv("tokenizer.ggml.bos_token_id", int32_t(-2)); },
-     ErrorCode::model, {"tokenizer.ggml.bos_token_id"}},
-    {"BOS wanted but none", [] { return bpe_toy().file().kv("tokenizer.ggml.add_bos_token", true); }, ErrorCode::model,
+    {"a negative role",
+     [] { return spm_toy().file().kv("tokenizer.ggml.bos_token_id", int32_t(-2)); },
+     ErrorCode::model,
+     {"tokenizer.ggml.bos_token_id"}},
+    {"BOS wanted but none",
+     [] { return bpe_toy().file().kv("tokenizer.ggml.add_bos_token", true); },
+     ErrorCode::model,
      {"tokenizer.ggml.add_bos_token"}},
-    {"a flag of another type", [] { return spm_toy().file().kv("tokenizer.ggml.add_bos_token", uint32_t(1)); },
-     ErrorCode::model, {"tokenizer.ggml.add_bos_token"}},
-    {"an unknown pre-tokenizer", [] { return bpe_toy().file().kv("tokenizer.ggml.pre", "klingon"); },
-     ErrorCode::unsupported, {"tokenizer.ggml.pre", "'klingon'", "llama-bpe", "qwen2"}},
+    {"a flag of another type",
+     [] { return spm_toy().file().kv("tokenizer.ggml.add_bos_token", uint32_t(1)); },
+     ErrorCode::model,
+     {"tokenizer.ggml.add_bos_token"}},
+    {"an unknown pre-tokenizer",
+     [] { return bpe_toy().file().kv("tokenizer.ggml.pre", "klingon"); },
+     ErrorCode::unsupported,
+     {"tokenizer.ggml.pre", "'klingon'", "llama-bpe", "qwen2"}},
     {"no merges",
      [] {
          const Toy toy = bpe_toy();
          return GgufBytes().kv("tokenizer.ggml.model", "gpt2").array("tokenizer.ggml.tokens", toy.tokens);
      },
-     ErrorCode::model, {"tokenizer.ggml.merges"}},
-    {"a merge without a space", [] { return bpe_with_merge("ab"); }, ErrorCode::model,
+     ErrorCode::model,
+     {"tokenizer.ggml.merges"}},
+    {"a merge without a space",
+     [] { return bpe_with_merge("ab"); },
+     ErrorCode::model,
      {"tokenizer.ggml.merges", "merge 1"}},
     {"a merge with two spaces", [] { return bpe_with_merge("a b c"); }, ErrorCode::model, {"merge 1"}},
     {"a merge without a left part", [] { return bpe_with_merge(" b"); }, ErrorCode::model, {"merge 1"}},
@@ -120,11 +163,11 @@ TEST(TextVocabulary, RefusesWhatContradictsItselfAndNamesTheKey) {
 
 TEST(TextVocabulary, ToleratesWhatHarmsNothing) {
     Toy toy = spm_toy();
-    toy.add("ab");          // again
-    toy.add("");            // empty
-    toy.add("\xFF\xC3");    // not UTF-8
-    toy.add("", 0, 3);      // an empty control token
-    toy.add("<s>", 0, 3);   // a control token again
+    toy.add("ab");         // again
+    toy.add("");           // empty
+    toy.add("\xFF\xC3");   // not UTF-8
+    toy.add("", 0, 3);     // an empty control token
+    toy.add("<s>", 0, 3);  // a control token again
     toy.add("zz", std::numeric_limits<float>::infinity());
     const auto loaded = load_tokenizer(toy.file()
                                            .kv("tokenizer.ggml.seperator_token_id", uint32_t(0xFFFFFFFF))
@@ -207,7 +250,9 @@ TEST(TextVocabulary, SurvivesDamagedFiles) {
                                               .build();
         for (int round = 0; round < 1500; round++) {
             std::vector<uint8_t> bytes = good;
-            for (uint32_t i = random() % 6; i > 0; i--) { bytes[24 + random() % (bytes.size() - 24)] = uint8_t(random()); }
+            for (uint32_t i = random() % 6; i > 0; i--) {
+                bytes[24 + random() % (bytes.size() - 24)] = uint8_t(random());
+            }
             const base::MemorySource source(bytes, "damaged.gguf");
             const auto file = gguf::read_file(source);
             if (!file.ok()) { continue; }

@@ -72,7 +72,9 @@ TEST(ThreadsPool, CallersTakeTurns) {
     std::vector<std::thread> callers;
     for (int i = 0; i < 4; i++) {
         callers.emplace_back([&] {
-            for (int j = 0; j < 100; j++) { pool.run(5, {}, [&](uint64_t, unsigned) { n++; }); }
+            for (int j = 0; j < 100; j++) {
+                pool.run(5, {}, [&](uint64_t, unsigned) { n++; });
+            }
         });
     }
     for (std::thread& caller : callers) { caller.join(); }
