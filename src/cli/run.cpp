@@ -36,9 +36,9 @@ Result<std::optional<std::string>> one_shot_prompt(const Flags& flags) {
     if (flags.prompt_flag) { return flags.prompt_flag; }
     if (!flags.prompt_file) { return std::optional<std::string>(); }
     WALLABY_TRY(const auto file, base::open_file(*flags.prompt_file));
-    if (file->size() > text::Tokenizer::kMaxTextBytes) {
+    if (file->size() > text::Tokenizer::max_text_bytes) {
         return Error{ErrorCode::capacity,
-                     fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::kMaxTextBytes),
+                     fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::max_text_bytes),
                      {*flags.prompt_file, "", {}},
                      ""};
     }

@@ -12,8 +12,8 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr std::string_view kMerges = "tokenizer.ggml.merges";
-constexpr int32_t kNoToken = -1;
+constexpr std::string_view merges_key = "tokenizer.ggml.merges";
+constexpr int32_t no_token = -1;
 
 uint64_t pair_of(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
 
@@ -28,13 +28,13 @@ size_t MergeTable::slot_of(uint64_t pair) const {
     uint64_t mixed = pair * 0x9E3779B97F4A7C15u;  // 2^64 over the golden ratio
     mixed ^= mixed >> 32;
     size_t slot = mixed & mask;
-    while (slots_[slot].merge.rank != kNoMerge && slots_[slot].pair != pair) { slot = (slot + 1) & mask; }
+    while (slots_[slot].merge.rank != no_merge && slots_[slot].pair != pair) { slot = (slot + 1) & mask; }
     return slot;
 }
 
 void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
     Slot& slot = slots_[slot_of(pair_of(left, right))];
-    if (slot.merge.rank == kNoMerge) { slot = {pair_of(left, right), merge}; }
+    if (slot.merge.rank == no_merge) { slot = {pair_of(left, right), merge}; }
 }
 
 Merge MergeTable::find(int32_t left, int32_t right) const { return slots_[slot_of(pair_of(left, right))].merge; }
@@ -69,24 +69,24 @@ int32_t BpeEncoder::intern(std::string_view bytes) {
     if (const auto symbol = symbol_index_.find(symbols_, bytes)) { return *symbol; }
     const auto symbol = int32_t(symbols_.size());
     symbols_.add(bytes);
-    tokens_.push_back(kNoToken);
+    tokens_.push_back(no_token);
     symbol_index_.insert(symbols_, symbol);
     return symbol;
 }
 
 Result<void> BpeEncoder::load_merges(const gguf::Metadata& metadata) {
-    WALLABY_TRY(const gguf::StringArray merges, metadata.strings(kMerges));
-    if (merges.size() > kMaxTokens) {
-        return metadata.error(ErrorCode::unsupported, kMerges,
-                              fmt::format("{} merges are more than the {} supported", merges.size(), kMaxTokens));
+    WALLABY_TRY(const gguf::StringArray merges, metadata.strings(merges_key));
+    if (merges.size() > max_tokens) {
+        return metadata.error(ErrorCode::unsupported, merges_key,
+                              fmt::format("{} merges are more than the {} supported", merges.size(), max_tokens));
     }
     merges_.reserve(merges.size());
     uint32_t rank = 0;
     for (const std::string_view merge : merges) {
         const size_t space = merge.find(' ');
         if (space == std::string_view::npos || space == 0 || space + 1 == merge.size() ||
-            merge.find(' ', space + 1) != std::string_view::npos || merge.size() > 2 * kMaxPieceBytes) {
-            return metadata.error(ErrorCode::model, kMerges,
+            merge.find(' ', space + 1) != std::string_view::npos || merge.size() > 2 * max_piece_bytes) {
+            return metadata.error(ErrorCode::model, merges_key,
                                   fmt::format("merge {} is not two pieces with one space between them", rank));
         }
         add_merge(merge.substr(0, space), merge.substr(space + 1), rank++);
@@ -132,7 +132,7 @@ Result<void> BpeEncoder::encode(std::string_view text, std::vector<int32_t>& out
 void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const {
     if (rule_.whole_words) {
         const auto symbol = symbol_index_.find(symbols_, word);
-        if (symbol && tokens_[size_t(*symbol)] != kNoToken) {
+        if (symbol && tokens_[size_t(*symbol)] != no_token) {
             out.push_back(tokens_[size_t(*symbol)]);
             return;
         }
@@ -145,7 +145,7 @@ void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
         [&](const Symbol& left, const Symbol& right, uint32_t) { return merges_.find(left.id, right.id).symbol; });
     merger.for_each([&](const Symbol& symbol) {
         const int32_t token = tokens_[size_t(symbol.id)];
-        if (token != kNoToken) {
+        if (token != no_token) {
             out.push_back(token);
         } else {
             append_bytes(word.substr(symbol.begin, symbol.n_bytes), out);
@@ -157,7 +157,7 @@ void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
 void BpeEncoder::append_bytes(std::string_view bytes, std::vector<int32_t>& out) const {
     for (const char byte : bytes) {
         const int32_t token = tokens_[size_t(byte_symbols_[uint8_t(byte)])];
-        if (token != kNoToken) {
+        if (token != no_token) {
             out.push_back(token);
         } else if (const auto unknown = vocabulary_.role(Role::unk)) {
             out.push_back(*unknown);

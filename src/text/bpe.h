@@ -17,7 +17,7 @@ namespace wallaby::text {
 
 // What two symbols become, and when: the place of their merge in the file's list.
 struct Merge {
-    uint32_t rank = kNoMerge;
+    uint32_t rank = no_merge;
     int32_t symbol = -1;
 };
 
@@ -27,7 +27,7 @@ class MergeTable {
     void reserve(size_t n_merges);
     // The first entry of a pair stays.
     void insert(int32_t left, int32_t right, Merge merge);
-    Merge find(int32_t left, int32_t right) const;  // kNoMerge when there is none
+    Merge find(int32_t left, int32_t right) const;  // no_merge when there is none
 
   private:
     struct Slot {

@@ -10,8 +10,8 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr std::string_view kThinkBegin = "<think>";
-constexpr std::string_view kThinkEnd = "</think>";
+constexpr std::string_view think_begin = "<think>";
+constexpr std::string_view think_end = "</think>";
 
 struct Values {
     std::string_view content;
@@ -108,7 +108,7 @@ class Conversation {
 
     Result<void> append_lead() {
         const std::string_view content = messages_[0].content;
-        if (format_.lead_system == ChatFormat::kRefused) {
+        if (format_.lead_system == ChatFormat::refused) {
             return refuse(0, "the model's chat template takes no system message");
         }
         if (content.empty() && format_.empty != ChatFormat::Empty::render) { return {}; }
@@ -129,7 +129,7 @@ class Conversation {
         }
         if (i > 0) { out_ += format_.between; }
         if (is_system) {
-            if (format_.system == ChatFormat::kRefused) {
+            if (format_.system == ChatFormat::refused) {
                 return refuse(i, "the model's chat template takes a system message only at the beginning");
             }
             expand(format_.system, {message.content, {}, tokens_}, out_);
@@ -148,25 +148,25 @@ class Conversation {
     // What is shown of an assistant message.
     std::string answer(size_t i) const {
         const std::string_view content = messages_[i].content;
-        const size_t end = content.find(kThinkEnd);
+        const size_t end = content.find(think_end);
         switch (format_.thinking) {
             case ChatFormat::Thinking::keep: break;
-            case ChatFormat::Thinking::drop: return std::string(after_last(content, kThinkEnd));
+            case ChatFormat::Thinking::drop: return std::string(after_last(content, think_end));
             case ChatFormat::Thinking::drop_before_last:
                 if (i == last_assistant_ || end == std::string_view::npos) { break; }
-                return std::string(trim(after_last(content, kThinkEnd)));
+                return std::string(trim(after_last(content, think_end)));
             case ChatFormat::Thinking::current_turn: {
                 std::string_view thought;
                 std::string_view shown = content;
                 if (end != std::string_view::npos) {
-                    shown = trim_newlines(after_last(content, kThinkEnd), true, false);
+                    shown = trim_newlines(after_last(content, think_end), true, false);
                     thought =
-                        trim_newlines(after_last(trim_newlines(content.substr(0, end), false, true), kThinkBegin));
+                        trim_newlines(after_last(trim_newlines(content.substr(0, end), false, true), think_begin));
                 }
                 const bool is_last = i + 1 == messages_.size();
                 const bool is_current = last_query_ ? i > *last_query_ : false;
                 if (!is_current || (!is_last && thought.empty())) { return std::string(shown); }
-                return fmt::format("{}\n{}\n{}\n\n{}", kThinkBegin, thought, kThinkEnd,
+                return fmt::format("{}\n{}\n{}\n\n{}", think_begin, thought, think_end,
                                    trim_newlines(shown, true, false));
             }
         }

@@ -25,7 +25,7 @@ struct ChatTokens {
 // A family's format. The pieces are patterns: {content}, {bos} and {eos} stand for those texts, {system} for the system
 // message where it is no turn of its own, and what stands between {trim} and {/trim} loses the white space around it.
 struct ChatFormat {
-    static constexpr std::string_view kRefused = "{refused}";  // the template raises an exception for such a message
+    static constexpr std::string_view refused = "{refused}";  // the template raises an exception for such a message
 
     std::string_view opening;      // of every conversation
     std::string_view no_system;    // instead of a system message at the beginning

@@ -11,7 +11,7 @@ namespace wallaby::text {
 class Encoder {
   public:
     virtual ~Encoder() = default;
-    // Appends the tokens of `text`, any bytes of at most Tokenizer::kMaxTextBytes. The text stands at the beginning or
+    // Appends the tokens of `text`, any bytes of at most Tokenizer::max_text_bytes. The text stands at the beginning or
     // follows a special token. Thread-safe.
     virtual Result<void> encode(std::string_view text, std::vector<int32_t>& out) const = 0;
 };

@@ -10,7 +10,7 @@
 
 namespace wallaby::text {
 
-inline constexpr uint32_t kNoMerge = std::numeric_limits<uint32_t>::max();
+inline constexpr uint32_t no_merge = std::numeric_limits<uint32_t>::max();
 
 struct Symbol {
     uint32_t begin;  // bytes from the start of the text
@@ -29,7 +29,7 @@ class PairQueue {
         heap_.clear();
         streams_.clear();
         stream_of_.clear();
-        has_streams_ = n_symbols > kFewSymbols;
+        has_streams_ = n_symbols > few_symbols;
     }
     bool empty() const { return heap_.empty(); }
     void push(uint32_t rank, uint32_t left) {
@@ -65,7 +65,7 @@ class PairQueue {
     }
 
   private:
-    static constexpr size_t kFewSymbols = 512;
+    static constexpr size_t few_symbols = 512;
     struct Stream {
         std::vector<uint32_t> lefts;  // ascending
         size_t head = 0;
@@ -91,14 +91,14 @@ class Merger {
         cells_.clear();
         cells_.reserve(max_symbols + 1);
     }
-    void add(uint32_t begin, int32_t id) { cells_.push_back({begin, id, kNoMerge, 1}); }
+    void add(uint32_t begin, int32_t id) { cells_.push_back({begin, id, no_merge, 1}); }
 
     // Merges a word that ends at `n_bytes`. Of two neighbours, `rank(left, right)` says how early they merge: low ranks
-    // first, of equal ranks the leftmost, kNoMerge never. `piece(left, right, rank)` is the id of what they become.
+    // first, of equal ranks the leftmost, no_merge never. `piece(left, right, rank)` is the id of what they become.
     template <class Rank, class Piece>
     void run(uint32_t n_bytes, const Rank& rank, const Piece& piece) {
         end_ = uint32_t(cells_.size());
-        cells_.push_back({n_bytes, -1, kNoMerge, 1});
+        cells_.push_back({n_bytes, -1, no_merge, 1});
         waiting_.reset(end_);
         for (uint32_t i = 0; i < end_; i++) { update(i, rank); }
         while (!waiting_.empty()) {
@@ -108,7 +108,7 @@ class Merger {
             if (cells_[left].rank != uint32_t(key >> 32)) { continue; }
             const uint32_t right = left + cells_[left].span;
             cells_[left].id = piece(symbol(left), symbol(right), cells_[left].rank);
-            cells_[right].rank = kNoMerge;
+            cells_[right].rank = no_merge;
             const uint32_t span = cells_[left].span + cells_[right].span;
             cells_[left].span = span;
             cells_[left + span - 1].span = span;
@@ -129,7 +129,7 @@ class Merger {
     struct Cell {
         uint32_t begin;
         int32_t id;
-        uint32_t rank;  // of the symbol and its right neighbour; kNoMerge inside a symbol
+        uint32_t rank;  // of the symbol and its right neighbour; no_merge inside a symbol
         uint32_t span;  // cells
     };
 
@@ -141,8 +141,8 @@ class Merger {
     template <class Rank>
     void update(uint32_t left, const Rank& rank) {
         const uint32_t right = left + cells_[left].span;
-        cells_[left].rank = right == end_ ? kNoMerge : rank(symbol(left), symbol(right));
-        if (cells_[left].rank != kNoMerge) { waiting_.push(cells_[left].rank, left); }
+        cells_[left].rank = right == end_ ? no_merge : rank(symbol(left), symbol(right));
+        if (cells_[left].rank != no_merge) { waiting_.push(cells_[left].rank, left); }
     }
 
     std::vector<Cell> cells_;  // and one past the end

@@ -35,7 +35,7 @@ class PieceIndex {
     std::optional<int32_t> find(const Pieces& pieces, std::string_view piece) const;
 
   private:
-    static constexpr int32_t kFree = -1;
+    static constexpr int32_t free_slot = -1;
     size_t slot_of(const Pieces& pieces, std::string_view piece) const;
     void grow(const Pieces& pieces);
 

@@ -11,7 +11,7 @@ namespace wallaby::text {
 namespace {
 
 // Unicode's White_Space. The library's own \s has U+180E besides, which models count as a sign.
-constexpr std::string_view kSpaces =
+constexpr std::string_view space_chars =
     R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
 // `pattern` with \s and \S spelled out. Inside a class only \s occurs.
@@ -23,9 +23,9 @@ std::string spell_spaces(std::string_view pattern) {
         if (c == '\\' && i + 1 < pattern.size()) {
             const char escaped = pattern[++i];
             if (escaped == 's' && in_class) {
-                out += kSpaces;
+                out += space_chars;
             } else if (escaped == 's' || escaped == 'S') {
-                out += fmt::format("[{}{}]", escaped == 'S' ? "^" : "", kSpaces);
+                out += fmt::format("[{}{}]", escaped == 'S' ? "^" : "", space_chars);
             } else {
                 out += c;
                 out += escaped;

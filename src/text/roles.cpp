@@ -11,14 +11,14 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr int32_t kNone = -1;
+constexpr int32_t no_role = -1;
 
 struct RoleKey {
     Role role;
     std::string_view key;  // after "tokenizer.ggml."
 };
 // Later rows are older spellings: they fill what is still empty. "seperator" is how the format spells it.
-constexpr RoleKey kRoleKeys[] = {
+constexpr RoleKey role_keys[] = {
     {Role::bos, "bos_token_id"},         {Role::eos, "eos_token_id"},         {Role::eot, "eot_token_id"},
     {Role::eom, "eom_token_id"},         {Role::unk, "unknown_token_id"},     {Role::sep, "seperator_token_id"},
     {Role::pad, "padding_token_id"},     {Role::mask, "mask_token_id"},       {Role::fim_pre, "fim_pre_token_id"},
@@ -32,7 +32,7 @@ struct RoleName {
     std::string_view text;
 };
 // Spellings that give a role no key has given, the first that exists winning.
-constexpr RoleName kRoleNames[] = {
+constexpr RoleName role_names[] = {
     {Role::eot, "<|eot_id|>"},
     {Role::eot, "<|im_end|>"},
     {Role::eot, "<|end|>"},
@@ -83,7 +83,7 @@ constexpr RoleName kRoleNames[] = {
 };
 
 // Spellings that end a generation, whatever the file's keys say.
-constexpr std::string_view kEndNames[] = {
+constexpr std::string_view end_names[] = {
     "<|eot_id|>",
     "<|im_end|>",
     "<|end|>",
@@ -109,14 +109,14 @@ constexpr std::string_view kEndNames[] = {
 };
 
 // Roles whose token ends a generation: what follows it is another turn, document or file.
-constexpr Role kEndRoles[] = {Role::eos, Role::eot, Role::eom, Role::fim_pad, Role::fim_rep, Role::fim_sep};
+constexpr Role end_roles[] = {Role::eos, Role::eot, Role::eom, Role::fim_pad, Role::fim_rep, Role::fim_sep};
 
 // Where all of `present` are tokens, `not_an_end` only separates parts of one turn.
 struct EndException {
     std::string_view present[2];
     std::string_view not_an_end;
 };
-constexpr EndException kEndExceptions[] = {
+constexpr EndException end_exceptions[] = {
     {{"<|return|>", "<|call|>"}, "<|end|>"},
     {{"<|return|>", "<|calls|>"}, "<|end|>"},
     {{"<|flush|>", "<|call|>"}, "<|end|>"},
@@ -127,14 +127,14 @@ constexpr EndException kEndExceptions[] = {
 }  // namespace
 
 Result<void> Vocabulary::load_roles(const gguf::Metadata& metadata) {
-    roles_.fill(kNone);
+    roles_.fill(no_role);
     if (scheme_ == Scheme::spm) {  // SentencePiece's own defaults
         if (n_tokens() > 0) { roles_[size_t(Role::unk)] = 0; }
         if (n_tokens() > 1) { roles_[size_t(Role::bos)] = 1; }
         if (n_tokens() > 2) { roles_[size_t(Role::eos)] = 2; }
     }
-    std::array<bool, kNumRoles> given{};
-    for (const RoleKey& row : kRoleKeys) {
+    std::array<bool, num_roles> given{};
+    for (const RoleKey& row : role_keys) {
         const std::string key = fmt::format("tokenizer.ggml.{}", row.key);
         const gguf::Value* value = metadata.find(key);
         if (value == nullptr || given[size_t(row.role)]) { continue; }
@@ -146,7 +146,7 @@ Result<void> Vocabulary::load_roles(const gguf::Metadata& metadata) {
             return metadata.error(ErrorCode::model, key,
                                   fmt::format("{} is not a token: the vocabulary has {}", id, n_tokens()));
         }
-        roles_[size_t(row.role)] = id == UINT32_MAX ? kNone : int32_t(id);
+        roles_[size_t(row.role)] = id == UINT32_MAX ? no_role : int32_t(id);
         if (id == UINT32_MAX || has_types_) { continue; }
         if (row.role == Role::unk) { types_[id] = TokenType::unknown; }
         if (row.role == Role::bos || row.role == Role::eos || row.role == Role::eot) {
@@ -163,8 +163,8 @@ bool Vocabulary::may_have_role(int32_t id) const {
 
 // A token that has its role by spelling is a control token, so that text from outside cannot end a turn.
 void Vocabulary::name_roles() {
-    for (const RoleName& row : kRoleNames) {
-        if (roles_[size_t(row.role)] != kNone) { continue; }
+    for (const RoleName& row : role_names) {
+        if (roles_[size_t(row.role)] != no_role) { continue; }
         const auto id = find(row.text);
         if (!id || !may_have_role(*id)) { continue; }
         roles_[size_t(row.role)] = *id;
@@ -174,10 +174,10 @@ void Vocabulary::name_roles() {
 
 void Vocabulary::mark_end_of_generation() {
     is_eog_.assign(types_.size(), false);
-    for (const Role end : kEndRoles) {
+    for (const Role end : end_roles) {
         if (const auto id = role(end)) { is_eog_[size_t(*id)] = true; }
     }
-    for (const std::string_view text : kEndNames) {
+    for (const std::string_view text : end_names) {
         const auto id = find(text);
         if (!id || !may_have_role(*id)) { continue; }
         is_eog_[size_t(*id)] = true;
@@ -187,7 +187,7 @@ void Vocabulary::mark_end_of_generation() {
         const auto id = find(text);
         return id && is_eog_[size_t(*id)];
     };
-    for (const EndException& row : kEndExceptions) {
+    for (const EndException& row : end_exceptions) {
         if (!is_end(row.not_an_end) || find(row.not_an_end) == role(Role::eos)) { continue; }
         if (std::ranges::all_of(row.present, is_end)) { is_eog_[size_t(*find(row.not_an_end))] = false; }
     }

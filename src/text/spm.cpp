@@ -10,13 +10,13 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr int32_t kShared = -1;
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581 stands for a space in pieces
+constexpr int32_t shared_rules = -1;
+constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space in pieces
 
 // The space, in either spelling, that `text` begins with: its length, or 0.
 size_t space_at(std::string_view text) {
     if (text.starts_with(' ')) { return 1; }
-    return text.starts_with(kSpace) ? kSpace.size() : 0;
+    return text.starts_with(space_mark) ? space_mark.size() : 0;
 }
 
 // Where the first word of `text` ends: before the first space that follows something else.
@@ -42,15 +42,15 @@ SpmEncoder::SpmEncoder(const Vocabulary& vocabulary, bool space_prefix)
     }
     std::ranges::sort(scores, std::greater{});
     scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
-    constexpr int32_t kNobody = -2;
+    constexpr int32_t nobody = -2;
     ranks_.resize(size_t(vocabulary.n_tokens()));
-    ranked_.assign(scores.size() + 1, kNobody);
+    ranked_.assign(scores.size() + 1, nobody);
     for (int32_t id = 0; id < vocabulary.n_tokens(); id++) {
         const auto place = std::ranges::lower_bound(scores, vocabulary.score(id), std::greater{});
         const auto rank = uint32_t(place - scores.begin());
         ranks_[size_t(id)] = rank;
         if (plain_.find(vocabulary.texts(), vocabulary.text(id)) != id) { continue; }
-        ranked_[rank] = ranked_[rank] == kNobody ? id : kShared;
+        ranked_[rank] = ranked_[rank] == nobody ? id : shared_rules;
     }
 }
 
@@ -62,11 +62,11 @@ Result<void> SpmEncoder::encode(std::string_view text, std::vector<int32_t>& out
         // A space put before a text that begins with spaces joins them: they are one run.
         const size_t n = words_are_apart_ ? word_end(text) : text.size();
         word.clear();
-        if (needs_prefix) { word += kSpace; }
+        if (needs_prefix) { word += space_mark; }
         needs_prefix = false;
         for (const char c : text.substr(0, n)) {
             if (c == ' ') {
-                word += kSpace;
+                word += space_mark;
             } else {
                 word += c;
             }
@@ -95,7 +95,7 @@ void SpmEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
         uint32_t(word.size()),
         [&](const Symbol& left, const Symbol& right) {
             const auto id = joint(left, right);
-            return id ? ranks_[size_t(*id)] : kNoMerge;
+            return id ? ranks_[size_t(*id)] : no_merge;
         },
         [&](const Symbol& left, const Symbol& right, uint32_t rank) {
             return ranked_[rank] >= 0 ? ranked_[rank] : joint(left, right).value_or(-1);

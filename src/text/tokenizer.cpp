@@ -13,18 +13,18 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr std::string_view kModel = "tokenizer.ggml.model";
-constexpr std::string_view kPre = "tokenizer.ggml.pre";
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581 stands for a space in SentencePiece's pieces
+constexpr std::string_view model_key = "tokenizer.ggml.model";
+constexpr std::string_view pre_key = "tokenizer.ggml.pre";
+constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space in SentencePiece's pieces
 
 // White space of ASCII, as the C locale has it.
 bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 Result<Scheme> scheme_of(const gguf::Metadata& metadata) {
-    WALLABY_TRY(const std::string_view name, metadata.string(kModel));
+    WALLABY_TRY(const std::string_view name, metadata.string(model_key));
     if (name == "llama") { return Scheme::spm; }
     if (name == "gpt2") { return Scheme::bpe; }
-    return metadata.error(ErrorCode::unsupported, kModel,
+    return metadata.error(ErrorCode::unsupported, model_key,
                           fmt::format("the tokenizer '{}' is not supported; known are llama and gpt2", name));
 }
 
@@ -41,12 +41,12 @@ bool keeps_spaces_in_phi3(std::string_view text) { return text == "<unk>" || tex
 
 void append_unescaped(std::string_view piece, std::string& out) {
     while (!piece.empty()) {
-        const size_t n = std::min(piece.find(kSpace), piece.size());
+        const size_t n = std::min(piece.find(space_mark), piece.size());
         out.append(piece.substr(0, n));
         piece.remove_prefix(n);
         if (piece.empty()) { break; }
         out += ' ';
-        piece.remove_prefix(kSpace.size());
+        piece.remove_prefix(space_mark.size());
     }
 }
 
@@ -69,11 +69,11 @@ Result<void> Tokenizer::load_encoder(const gguf::Metadata& metadata) {
         add_bos_ = true;
         return {};
     }
-    WALLABY_TRY(const std::string_view name, metadata.string_or(kPre, "default"));
+    WALLABY_TRY(const std::string_view name, metadata.string_or(pre_key, "default"));
     const PretokenizerRule* rule = find_pretokenizer_rule(name);
     if (rule == nullptr) {
         return metadata.error(
-            ErrorCode::unsupported, kPre,
+            ErrorCode::unsupported, pre_key,
             fmt::format("the pre-tokenizer '{}' is not supported; known are {}", name, pretokenizer_names()));
     }
     WALLABY_TRY(encoder_, BpeEncoder::load(metadata, vocabulary_, *rule));
@@ -119,10 +119,10 @@ bool Tokenizer::is_special(int32_t id) const {
 }
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-    if (text.size() > kMaxTextBytes) {
+    if (text.size() > max_text_bytes) {
         return Error{
             ErrorCode::capacity,
-            fmt::format("a text of {} bytes is longer than the {} a call can tokenize", text.size(), kMaxTextBytes),
+            fmt::format("a text of {} bytes is longer than the {} a call can tokenize", text.size(), max_text_bytes),
             {},
             "Split the text."};
     }

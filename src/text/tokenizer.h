@@ -28,7 +28,7 @@ struct EncodeOptions {
 // Immutable; all methods are thread-safe. Keeps nothing of the metadata it was loaded from.
 class Tokenizer {
   public:
-    static constexpr size_t kMaxTextBytes = size_t(64) << 20;
+    static constexpr size_t max_text_bytes = size_t(64) << 20;
 
     Tokenizer(const Tokenizer&) = delete;  // nor does it move: its encoder points into it
     Tokenizer& operator=(const Tokenizer&) = delete;
@@ -37,7 +37,7 @@ class Tokenizer {
     // BpeEncoder refuse; errors name the key.
     static Result<std::unique_ptr<Tokenizer>> load(const gguf::Metadata& metadata);
 
-    // Fails for texts over kMaxTextBytes. Memory during the call is proportional to the longest word of the text (of a
+    // Fails for texts over max_text_bytes. Memory during the call is proportional to the longest word of the text (of a
     // SentencePiece vocabulary: of the text, if its pieces may contain spaces), at most 40 bytes per byte.
     Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
 

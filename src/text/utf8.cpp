@@ -49,7 +49,7 @@ size_t append_replacing(std::string_view bytes, std::string& out) {
         if (bytes.empty()) { break; }
         const Part part = first_part(bytes);
         if (part.kind == Kind::incomplete) { return part.n_bytes; }
-        out.append(kReplacement);
+        out.append(replacement_character);
         bytes.remove_prefix(part.n_bytes);
     }
     return 0;
@@ -58,7 +58,7 @@ size_t append_replacing(std::string_view bytes, std::string& out) {
 std::string replace_invalid(std::string_view bytes) {
     std::string out;
     out.reserve(bytes.size());
-    if (append_replacing(bytes, out) > 0) { out.append(kReplacement); }
+    if (append_replacing(bytes, out) > 0) { out.append(replacement_character); }
     return out;
 }
 

@@ -10,7 +10,7 @@
 
 namespace wallaby::text::utf8 {
 
-inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
 enum class Kind {
     valid,       // a whole character

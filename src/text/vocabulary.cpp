@@ -8,10 +8,10 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
-constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
-constexpr std::string_view kScores = "tokenizer.ggml.scores";
-constexpr int32_t kNone = -1;
+constexpr std::string_view tokens_key = "tokenizer.ggml.tokens";
+constexpr std::string_view types_key = "tokenizer.ggml.token_type";
+constexpr std::string_view scores_key = "tokenizer.ggml.scores";
+constexpr int32_t no_role = -1;
 
 std::optional<uint8_t> hex_digit(char c) {
     if (c >= '0' && c <= '9') { return uint8_t(c - '0'); }
@@ -30,7 +30,7 @@ std::optional<uint8_t> parse_byte(std::string_view text) {
 
 Error count_error(const gguf::Metadata& metadata, std::string_view key, size_t found, int32_t n_tokens) {
     return metadata.error(ErrorCode::model, key,
-                          fmt::format("has {} elements, but {} has {}", found, kTokens, n_tokens));
+                          fmt::format("has {} elements, but {} has {}", found, tokens_key, n_tokens));
 }
 
 }  // namespace
@@ -49,18 +49,18 @@ Result<Vocabulary> Vocabulary::load(const gguf::Metadata& metadata, Scheme schem
 }
 
 Result<void> Vocabulary::load_texts(const gguf::Metadata& metadata) {
-    WALLABY_TRY(const gguf::StringArray texts, metadata.strings(kTokens));
-    if (texts.size() == 0) { return metadata.error(ErrorCode::model, kTokens, "the vocabulary is empty"); }
-    if (texts.size() > kMaxTokens) {
-        return metadata.error(ErrorCode::unsupported, kTokens,
-                              fmt::format("{} tokens are more than the {} supported", texts.size(), kMaxTokens));
+    WALLABY_TRY(const gguf::StringArray texts, metadata.strings(tokens_key));
+    if (texts.size() == 0) { return metadata.error(ErrorCode::model, tokens_key, "the vocabulary is empty"); }
+    if (texts.size() > max_tokens) {
+        return metadata.error(ErrorCode::unsupported, tokens_key,
+                              fmt::format("{} tokens are more than the {} supported", texts.size(), max_tokens));
     }
     texts_.reserve(texts.size());
     for (const std::string_view text : texts) {
-        if (text.size() > kMaxPieceBytes) {
-            return metadata.error(ErrorCode::unsupported, kTokens,
+        if (text.size() > max_piece_bytes) {
+            return metadata.error(ErrorCode::unsupported, tokens_key,
                                   fmt::format("token {} is {} bytes long, more than the {} supported", texts_.size(),
-                                              text.size(), kMaxPieceBytes));
+                                              text.size(), max_piece_bytes));
         }
         texts_.add(text);
     }
@@ -72,13 +72,14 @@ Result<void> Vocabulary::load_texts(const gguf::Metadata& metadata) {
 }
 
 Result<void> Vocabulary::load_types(const gguf::Metadata& metadata) {
-    has_types_ = metadata.has(kTypes);
+    has_types_ = metadata.has(types_key);
     if (!has_types_) { return {}; }
-    WALLABY_TRY(const std::vector<int32_t> types, metadata.integers(kTypes));
-    if (types.size() != types_.size()) { return count_error(metadata, kTypes, types.size(), n_tokens()); }
+    WALLABY_TRY(const std::vector<int32_t> types, metadata.integers(types_key));
+    if (types.size() != types_.size()) { return count_error(metadata, types_key, types.size(), n_tokens()); }
     for (size_t id = 0; id < types.size(); id++) {
         if (types[id] < 0 || types[id] > int32_t(TokenType::byte)) {
-            return metadata.error(ErrorCode::model, kTypes, fmt::format("token {} has unknown type {}", id, types[id]));
+            return metadata.error(ErrorCode::model, types_key,
+                                  fmt::format("token {} has unknown type {}", id, types[id]));
         }
         types_[id] = TokenType(types[id]);
     }
@@ -86,33 +87,34 @@ Result<void> Vocabulary::load_types(const gguf::Metadata& metadata) {
 }
 
 Result<void> Vocabulary::load_scores(const gguf::Metadata& metadata) {
-    const gguf::Value* value = metadata.find(kScores);
+    const gguf::Value* value = metadata.find(scores_key);
     if (value == nullptr && scheme_ == Scheme::bpe) { return {}; }
     if (value != nullptr && value->is_array_of(gguf::ValueType::i32)) {
-        WALLABY_TRY(const std::vector<int32_t> integers, metadata.integers(kScores));
+        WALLABY_TRY(const std::vector<int32_t> integers, metadata.integers(scores_key));
         scores_.assign(integers.begin(), integers.end());
     } else {
-        WALLABY_TRY(scores_, metadata.floats(kScores));
+        WALLABY_TRY(scores_, metadata.floats(scores_key));
     }
-    if (scores_.size() != types_.size()) { return count_error(metadata, kScores, scores_.size(), n_tokens()); }
+    if (scores_.size() != types_.size()) { return count_error(metadata, scores_key, scores_.size(), n_tokens()); }
     for (size_t id = 0; id < scores_.size(); id++) {
         if (std::isnan(scores_[id])) {
-            return metadata.error(ErrorCode::model, kScores, fmt::format("the score of token {} is not a number", id));
+            return metadata.error(ErrorCode::model, scores_key,
+                                  fmt::format("the score of token {} is not a number", id));
         }
     }
     return {};
 }
 
 Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
-    bytes_.fill(kNone);
+    bytes_.fill(no_role);
     for (int32_t id = 0; id < n_tokens(); id++) {
         if (type(id) != TokenType::byte) { continue; }
         const auto byte = parse_byte(text(id));
         if (!byte) {
-            return metadata.error(ErrorCode::model, kTokens,
+            return metadata.error(ErrorCode::model, tokens_key,
                                   fmt::format("token {} is typed as a byte but is not spelled <0xHH>", id));
         }
-        if (bytes_[*byte] == kNone) { bytes_[*byte] = id; }
+        if (bytes_[*byte] == no_role) { bytes_[*byte] = id; }
     }
     if (has_types_ || scheme_ == Scheme::bpe) { return {}; }
     // Without types, what is spelled like a byte is one.
@@ -120,7 +122,7 @@ Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
         const auto byte = parse_byte(text(id));
         if (!byte) { continue; }
         types_[size_t(id)] = TokenType::byte;
-        if (bytes_[*byte] == kNone) { bytes_[*byte] = id; }
+        if (bytes_[*byte] == no_role) { bytes_[*byte] = id; }
     }
     return {};
 }
@@ -141,13 +143,13 @@ bool Vocabulary::is_plain(int32_t id) const {
 }
 
 std::optional<int32_t> Vocabulary::byte_token(uint8_t byte) const {
-    if (bytes_[byte] == kNone) { return std::nullopt; }
+    if (bytes_[byte] == no_role) { return std::nullopt; }
     return bytes_[byte];
 }
 
 std::optional<int32_t> Vocabulary::role(Role role) const {
     const int32_t id = roles_[size_t(role)];
-    if (id == kNone) { return std::nullopt; }
+    if (id == no_role) { return std::nullopt; }
     return id;
 }
 

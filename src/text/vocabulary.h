@@ -13,8 +13,8 @@
 
 namespace wallaby::text {
 
-inline constexpr uint64_t kMaxTokens = 1u << 24;
-inline constexpr size_t kMaxPieceBytes = 1u << 16;  // of one token's text; real ones stay below 1 KiB
+inline constexpr uint64_t max_tokens = 1u << 24;
+inline constexpr size_t max_piece_bytes = 1u << 16;  // of one token's text; real ones stay below 1 KiB
 
 enum class TokenType : uint8_t {
     undefined = 0,  // also in files; treated as unused
@@ -49,11 +49,11 @@ enum class Role : uint8_t {
     fim_rep,
     fim_sep
 };
-inline constexpr size_t kNumRoles = 14;
+inline constexpr size_t num_roles = 14;
 
 class Vocabulary {
   public:
-    // Refuses, naming the key: no tokens, more than kMaxTokens, texts over kMaxPieceBytes; scores or types of another
+    // Refuses, naming the key: no tokens, more than max_tokens, texts over max_piece_bytes; scores or types of another
     // number than tokens; scores missing (spm) or not a number; unknown types; byte tokens that are not "<0xHH>"; roles
     // given to a token that does not exist (0xffffffff and -1 mean none).
     static Result<Vocabulary> load(const gguf::Metadata& metadata, Scheme scheme);
@@ -96,7 +96,7 @@ class Vocabulary {
     std::vector<float> scores_;
     std::vector<bool> is_eog_;
     bool has_types_ = false;  // false: the file says nothing of types, and all tokens count as normal
-    std::array<int32_t, kNumRoles> roles_{};
+    std::array<int32_t, num_roles> roles_{};
     std::array<int32_t, 256> bytes_{};
 };
 

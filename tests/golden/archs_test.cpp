@@ -185,7 +185,7 @@ std::string with_swapped_rows(const std::filesystem::path& path, const std::stri
         const auto at = [&](uint64_t row) { return bytes.begin() + std::ptrdiff_t(t.offset + row * t.row_bytes()); };
         std::swap_ranges(at(first), at(first + n_rows), at(second));
     }
-    const std::string out = ::testing::TempDir() + "swapped_rows_" + std::to_string(::getpid()) + ".gguf";
+    std::string out = ::testing::TempDir() + "swapped_rows_" + std::to_string(::getpid()) + ".gguf";
     std::ofstream(out, std::ios::binary) << bytes;
     return out;
 }

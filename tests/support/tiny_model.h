@@ -35,10 +35,10 @@ struct TinyModel {
         for (int i = 0; i < 256; i++) {
             char text[8];
             std::snprintf(text, sizeof(text), "<0x%02X>", i);
-            out.push_back(text);
+            out.emplace_back(text);
         }
         for (const char* piece : {"\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "\u2581abc"}) {
-            out.push_back(piece);
+            out.emplace_back(piece);
         }
         return out;
     }
@@ -49,7 +49,7 @@ struct TinyModel {
         sampling::Random random(seed);
         write_metadata(file);
         const uint32_t head = n_embd / n_heads, n_kv = head * n_heads_kv;
-        const auto put = [&](const std::string& name, std::vector<uint64_t> dims, double mean, double spread,
+        const auto put = [&](const std::string& name, const std::vector<uint64_t>& dims, double mean, double spread,
                              quant::Type as) {
             size_t n = 1;
             for (const uint64_t d : dims) { n *= d; }

@@ -26,11 +26,11 @@ std::string chat(std::string_view name, const Messages& messages, bool add_gener
     return text.ok() ? *text : "error: " + text.error().message();
 }
 
-const Messages kTalk = {{"system", " S "}, {"user", " U "}, {"assistant", " A "}, {"user", "V"}};
+const Messages talk = {{"system", " S "}, {"user", " U "}, {"assistant", " A "}, {"user", "V"}};
 
 TEST(TextChat, ChatMl) {
     EXPECT_EQ(
-        chat("chatml", kTalk),
+        chat("chatml", talk),
         "<|im_start|>system\n S <|im_end|>\n<|im_start|>user\n U <|im_end|>\n<|im_start|>assistant\n A <|im_end|>\n"
         "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n");
     EXPECT_EQ(chat("chatml", {{"user", ""}}, false), "<|im_start|>user\n<|im_end|>\n");
@@ -40,16 +40,16 @@ TEST(TextChat, ChatMl) {
 }
 
 TEST(TextChat, SystemMessagesFoldIntoUserMessages) {
-    EXPECT_EQ(chat("Llama-2-chat", kTalk),
+    EXPECT_EQ(chat("Llama-2-chat", talk),
               "<BOS>[INST] <<SYS>>\n S \n<</SYS>>\n\n U [/INST] A <EOS><BOS>[INST] V [/INST]");
     EXPECT_EQ(chat("Llama-2-chat", {{"system", "S"}, {"user", " "}}), "<BOS>[INST] <<SYS>>\nS\n<</SYS>> [/INST]");
-    EXPECT_EQ(chat("Mistral-Nemo-Instruct-2407", kTalk), "<BOS>[INST] U [/INST] A <EOS>[INST] S \n\nV[/INST]");
+    EXPECT_EQ(chat("Mistral-Nemo-Instruct-2407", talk), "<BOS>[INST] U [/INST] A <EOS>[INST] S \n\nV[/INST]");
     EXPECT_EQ(chat("gemma-3", {{"system", "S"}, {"user", " U "}}),
               "<BOS><start_of_turn>user\nS\n\nU<end_of_turn>\n<start_of_turn>model\n");
 }
 
 TEST(TextChat, WhatTheTemplateRefusesIsAnErrorThatNamesTheMessage) {
-    EXPECT_NE(chat("gemma-2-2b-it", kTalk).find("error: messages[0]: "), std::string::npos);
+    EXPECT_NE(chat("gemma-2-2b-it", talk).find("error: messages[0]: "), std::string::npos);
     EXPECT_NE(chat("Mistral-7B-Instruct-v0.2", {{"user", "a"}, {"user", "b"}}).find("error: messages[1]: "),
               std::string::npos);
     EXPECT_NE(chat("Mistral-Nemo-Instruct-2407", {{"user", "a"}, {"system", "b"}}).find("error: messages[1]: "),
@@ -122,7 +122,7 @@ TEST(TextChat, TheTableIsSound) {
             for (size_t at = pattern.find('{'); at != std::string_view::npos; at = pattern.find('{', at + 1)) {
                 const std::string_view name = pattern.substr(at, pattern.find('}', at) + 1 - at);
                 EXPECT_TRUE(name == "{content}" || name == "{system}" || name == "{bos}" || name == "{eos}" ||
-                            name == "{trim}" || name == "{/trim}" || (name == pattern && name == ChatFormat::kRefused))
+                            name == "{trim}" || name == "{/trim}" || (name == pattern && name == ChatFormat::refused))
                     << known.name << ": " << pattern;
             }
         }

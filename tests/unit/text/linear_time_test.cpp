@@ -1,9 +1,9 @@
 // Time grows with the text, not with its square, whatever the text. Quadratic code takes four times as long for twice
 // the text; the bound between is wide because the machine may be busy.
 #include <gtest/gtest.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <random>
 
 #include "unit/text/toy_vocabulary.h"
@@ -33,20 +33,20 @@ std::string random_bytes(size_t n) {
 }
 
 void expect_linear(const text::Tokenizer& tokenizer, const char* name) {
-    constexpr size_t kBytes = 1 << 16;
-    const std::string words = random_bytes(2 * kBytes);
+    constexpr size_t n_bytes_half = 1 << 16;
+    const std::string words = random_bytes(2 * n_bytes_half);
     const std::string letters = [] {
-        std::string out = random_bytes(2 * kBytes);
+        std::string out = random_bytes(2 * n_bytes_half);
         for (char& c : out) { c = char('a' + uint8_t(c) % 3); }
         return out;
     }();
-    const size_t n = 2 * kBytes;
+    const size_t n = 2 * n_bytes_half;
     for (const std::string& text : {std::string(n, 'a'), std::string(n, ' '), std::string(n, '\n'), std::string(n, '<'),
                                     words, letters, std::string(n, ' ') + "7"}) {
         // The fastest of several runs of each, more of them while a neighbour disturbs: nothing helps quadratic code.
         double half = 1e9, whole = 1e9;
         for (int run = 0; run < 12 && (run < 2 || whole >= 3 * half); run++) {
-            half = std::min(half, seconds_to_encode(tokenizer, text.substr(text.size() - kBytes)));
+            half = std::min(half, seconds_to_encode(tokenizer, text.substr(text.size() - n_bytes_half)));
             whole = std::min(whole, seconds_to_encode(tokenizer, text));
         }
         EXPECT_LT(whole, 3 * half) << name << " on " << int(text[0]);

@@ -13,7 +13,7 @@ using namespace wallaby::text;
 
 // Symbols are letters; rules give two of them a rank and what they become.
 struct Rule {
-    uint32_t rank = kNoMerge;
+    uint32_t rank = no_merge;
     int32_t id = 0;
 };
 using Rules = std::map<std::pair<int32_t, int32_t>, Rule>;
@@ -29,7 +29,7 @@ std::vector<int32_t> merge_by_definition(std::vector<int32_t> word, const Rules&
                 best_at = i;
             }
         }
-        if (best.rank == kNoMerge) { return word; }
+        if (best.rank == no_merge) { return word; }
         word[best_at] = best.id;
         word.erase(word.begin() + long(best_at) + 1);
     }

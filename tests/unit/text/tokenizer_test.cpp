@@ -12,11 +12,12 @@ using namespace wallaby;
 using namespace wallaby::testing;
 using Ids = std::vector<int32_t>;
 
-constexpr text::EncodeOptions kPlain = {.add_special = false, .parse_special = false};
-constexpr text::EncodeOptions kParse = {.add_special = false, .parse_special = true};
+constexpr text::EncodeOptions plain_options = {.add_special = false, .parse_special = false};
+constexpr text::EncodeOptions parse_options = {.add_special = false, .parse_special = true};
 
 // The pieces of an encoding, for messages that can be read.
-std::string pieces(const text::Tokenizer& tokenizer, std::string_view text, text::EncodeOptions options = kPlain) {
+std::string pieces(const text::Tokenizer& tokenizer, std::string_view text,
+                   text::EncodeOptions options = plain_options) {
     std::string out;
     for (const int32_t id : *tokenizer.encode(text, options)) {
         out += out.empty() ? "" : "|";
@@ -65,11 +66,11 @@ TEST(TextSpm, PutsASpaceBeforeTextThatStartsOrFollowsASpecialToken) {
     const Toy toy = spm_toy();
     const auto tokenizer = toy.load();
     EXPECT_TRUE(tokenizer->adds_space_prefix());
-    EXPECT_EQ(pieces(*tokenizer, "ab</s>ab ab", kParse), "▁ab|</s>|▁ab|▁ab");
-    EXPECT_EQ(pieces(*tokenizer, "<s></s>", kParse), "<s>|</s>");
+    EXPECT_EQ(pieces(*tokenizer, "ab</s>ab ab", parse_options), "▁ab|</s>|▁ab|▁ab");
+    EXPECT_EQ(pieces(*tokenizer, "<s></s>", parse_options), "<s>|</s>");
     const auto bare = std::move(load_tokenizer(toy.file().kv("tokenizer.ggml.add_space_prefix", false))).value();
     EXPECT_FALSE(bare->adds_space_prefix());
-    EXPECT_EQ(pieces(*bare, "ab</s>ab ab", kParse), "ab|</s>|ab|▁ab");
+    EXPECT_EQ(pieces(*bare, "ab</s>ab ab", parse_options), "ab|</s>|ab|▁ab");
 }
 
 // The control token's own text is plain text where special tokens are not parsed, even if pieces could merge into it.
@@ -80,7 +81,7 @@ TEST(TextSpm, PlainTextNeverBecomesAControlToken) {
     }
     const auto tokenizer = toy.load();
     EXPECT_EQ(pieces(*tokenizer, "<s></s><unk>"), "▁|<s|>|</s|>|<|<0x75>|<0x6E>|<0x6B>|>");
-    EXPECT_EQ(pieces(*tokenizer, "<s>", kParse), "<s>");
+    EXPECT_EQ(pieces(*tokenizer, "<s>", parse_options), "<s>");
 }
 
 // Vocabularies with spaces inside pieces cannot be cut into words first.
@@ -99,7 +100,7 @@ TEST(TextSpm, BosAndEosFollowTheFile) {
     EXPECT_EQ(encode(toy.file()), (Ids{1, 260}));
     EXPECT_EQ(encode(toy.file().kv("tokenizer.ggml.add_bos_token", false)), (Ids{260}));
     EXPECT_EQ(encode(toy.file().kv("tokenizer.ggml.add_eos_token", true)), (Ids{1, 260, 2}));
-    EXPECT_EQ(*toy.load()->encode("a", kPlain), (Ids{260}));
+    EXPECT_EQ(*toy.load()->encode("a", plain_options), (Ids{260}));
     EXPECT_EQ(*toy.load()->encode(""), (Ids{1}));
     EXPECT_EQ(encode(toy.file().kv("tokenizer.ggml.bos_token_id", int32_t(-1))), (Ids{260}));
 }
@@ -158,7 +159,7 @@ TEST(TextBpe, MergesDoNotMakeControlTokens) {
     toy.types[258] = 3;  // "abc"
     const auto tokenizer = toy.load();
     EXPECT_EQ(pieces(*tokenizer, "abc"), "ab|c");
-    EXPECT_EQ(pieces(*tokenizer, "abc", kParse), "abc");
+    EXPECT_EQ(pieces(*tokenizer, "abc", parse_options), "abc");
 }
 
 TEST(TextBpe, BytesThatTheVocabularyLacksAreUnknownOrDropped) {
@@ -184,7 +185,7 @@ TEST(TextBpe, PiecesOutsideTheAlphabetAreRenderedAsTheyAre) {
 TEST(TextBpe, AnyBytesComeBack) {
     const auto tokenizer = bpe_toy().load();
     EXPECT_TRUE(rc::check([&](const std::string& bytes) {
-        for (const text::EncodeOptions options : {kPlain, kParse}) {
+        for (const text::EncodeOptions options : {plain_options, parse_options}) {
             RC_ASSERT(tokenizer->decode(*tokenizer->encode(bytes, options), true) == bytes);
         }
     }));
@@ -196,25 +197,25 @@ TEST(TextSpecial, TheLongestTokenWinsAndControlTokensNeedParsing) {
     toy.add("tool", 0, 4);
     toy.add("tools", 0, 4);
     const auto tokenizer = toy.load();
-    EXPECT_EQ(pieces(*tokenizer, "a<|end|>b", kParse), "a|<|end|>|b");
-    EXPECT_EQ(pieces(*tokenizer, "<|end|>xtoolsab<|end|>", kParse), "<|end|>x|tools|ab|<|end|>");
+    EXPECT_EQ(pieces(*tokenizer, "a<|end|>b", parse_options), "a|<|end|>|b");
+    EXPECT_EQ(pieces(*tokenizer, "<|end|>xtoolsab<|end|>", parse_options), "<|end|>x|tools|ab|<|end|>");
     EXPECT_EQ(pieces(*tokenizer, "<|end|>xtools"), "<|||e|n|d|||>|x|tools") << "user-defined tokens are always read";
-    EXPECT_EQ(pieces(*tokenizer, "tooltool to", kParse), "tool|tool|Ġ|t|o");
-    EXPECT_EQ(pieces(*tokenizer, "<|end", kParse), "<|||e|n|d");
+    EXPECT_EQ(pieces(*tokenizer, "tooltool to", parse_options), "tool|tool|Ġ|t|o");
+    EXPECT_EQ(pieces(*tokenizer, "<|end", parse_options), "<|||e|n|d");
 }
 
 TEST(TextSpecial, Phi3TokensSwallowTheSpacesAfterThem) {
     Toy toy = spm_toy();
     toy.add("<|user|>", 0, 3);
     const std::string text = "<|user|> \n\tab<s> ab<|user|>  ";
-    EXPECT_EQ(pieces(*toy.load(), text, kParse), "<|user|>|▁▁|<0x0A>|<0x09>|ab|<s>|▁|▁ab|<|user|>|▁▁|▁");
+    EXPECT_EQ(pieces(*toy.load(), text, parse_options), "<|user|>|▁▁|<0x0A>|<0x09>|ab|<s>|▁|▁ab|<|user|>|▁▁|▁");
     const auto phi = std::move(load_tokenizer(toy.file().kv("general.name", "My Phi-3 Mini"))).value();
-    EXPECT_EQ(pieces(*phi, text, kParse), "<|user|>|▁ab|<s>|▁|▁ab|<|user|>");
+    EXPECT_EQ(pieces(*phi, text, parse_options), "<|user|>|▁ab|<s>|▁|▁ab|<|user|>");
 }
 
 TEST(TextTokenizer, RefusesTextsOverItsBudget) {
     const auto tokenizer = bpe_toy().load();
-    const auto encoded = tokenizer->encode(std::string(text::Tokenizer::kMaxTextBytes + 1, 'a'));
+    const auto encoded = tokenizer->encode(std::string(text::Tokenizer::max_text_bytes + 1, 'a'));
     ASSERT_FALSE(encoded.ok());
     EXPECT_EQ(encoded.error().code, ErrorCode::capacity);
 }
@@ -226,7 +227,7 @@ TEST(TextTokenizer, SurvivesAnyBytes) {
     const auto tokenizer = std::move(load_tokenizer(phi.file().kv("general.name", "phi3"))).value();
     EXPECT_TRUE(rc::check([&](const std::string& bytes) {
         RC_ASSERT(tokenizer->encode(bytes).ok());
-        RC_ASSERT(tokenizer->encode(bytes, kPlain).ok());
+        RC_ASSERT(tokenizer->encode(bytes, plain_options).ok());
     }));
 }
 

@@ -44,7 +44,7 @@ TEST(TextUtf8, LongFormsAreInvalid) {
 
 // The example of The Unicode Standard, table 3-8 and its neighbours.
 TEST(TextUtf8, ReplacesMaximalSubparts) {
-    const std::string r(utf8::kReplacement);
+    const std::string r(utf8::replacement_character);
     EXPECT_EQ(utf8::replace_invalid("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
               "a" + r + r + r + "b" + r + "c" + r + r + "d");
     EXPECT_EQ(utf8::replace_invalid("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"), r + r + r + r + r + r + r + r + "A");

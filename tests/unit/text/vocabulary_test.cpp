@@ -32,7 +32,7 @@ GgufBytes bpe_with_merge(const std::string& merge) {
     return toy.file();
 }
 
-const Hostile kHostile[] = {
+const Hostile hostile_texts[] = {
     {"no model",
      [] { return GgufBytes().kv("general.architecture", "llama"); },
      ErrorCode::model,
@@ -58,13 +58,13 @@ const Hostile kHostile[] = {
     {"more tokens than supported",
      [] {
          Toy toy{.model = "llama", .tokens = {}, .scores = {}, .types = {}, .merges = {}};
-         toy.tokens.resize(text::kMaxTokens + 1);
+         toy.tokens.resize(text::max_tokens + 1);
          return toy.file();
      },
      ErrorCode::unsupported,
      {"tokenizer.ggml.tokens", "16777217"}},
     {"a token too long",
-     [] { return spm_with([](Toy& toy) { toy.add(std::string(text::kMaxPieceBytes + 1, 'x')); }); },
+     [] { return spm_with([](Toy& toy) { toy.add(std::string(text::max_piece_bytes + 1, 'x')); }); },
      ErrorCode::unsupported,
      {"tokenizer.ggml.tokens", "token 269", "65537"}},
     {"fewer types than tokens",
@@ -150,7 +150,7 @@ const Hostile kHostile[] = {
 };
 
 TEST(TextVocabulary, RefusesWhatContradictsItselfAndNamesTheKey) {
-    for (const Hostile& hostile : kHostile) {
+    for (const Hostile& hostile : hostile_texts) {
         const auto loaded = load_tokenizer(hostile.file());
         ASSERT_FALSE(loaded.ok()) << hostile.name;
         const std::string message = loaded.error().message();
