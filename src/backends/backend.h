@@ -21,12 +21,16 @@ struct Settings {
     uint32_t n_seqs = 1;     // sequences that can be at n_ctx at once: the KV cache has pages for all of them
     uint32_t n_batch = 256;  // rows of one step at most
     quant::Type k_type = quant::Type::f16, v_type = quant::Type::f16;
+    // Per sequence: recurrent states that can be held at once, of a model that has any. A step reads one and writes
+    // another; each further one is a checkpoint.
+    uint32_t n_slots = 2;
 };
 
 // Bytes by part, known before any weight is read; compile allocates exactly these.
 struct MemoryPlan {
     Settings settings;
     uint32_t n_pages = 0;
+    uint32_t n_slots = 0;  // of recurrent states, in all; 0: the model has none
     uint64_t weight_bytes = 0;
     uint64_t state_bytes = 0;
     uint64_t scratch_bytes = 0;
@@ -35,15 +39,22 @@ struct MemoryPlan {
 
 // One step: tokens of one sequence or several. Rows of a sequence stand in order of position, and all earlier
 // positions of it are in its pages already.
+//
+// A recurrent state lies in a slot. The step starts from slot_from (none: from a new sequence) and leaves the state
+// after its last row in slot_to, which is another one: slot_from stays as it is, a checkpoint to go back to.
 struct Batch {
     struct Row {
         int32_t token = 0;
         uint32_t position = 0;
-        uint32_t sequence = 0;  // index into pages
+        uint32_t sequence = 0;  // index into sequences
         bool output = false;    // its logits are wanted
     };
+    struct Sequence {
+        std::span<const kv::PageId> pages;  // long enough for its rows; owned by the caller
+        kv::SlotId slot_from = kv::no_slot, slot_to = kv::no_slot;
+    };
     std::vector<Row> rows;
-    std::vector<std::span<const kv::PageId>> pages;  // of each sequence, long enough for its rows; owned by the caller
+    std::vector<Sequence> sequences;
 };
 
 class Executable {
@@ -51,7 +62,8 @@ class Executable {
     virtual ~Executable() = default;
     virtual const MemoryPlan& plan() const = 0;
     // Runs a program over the batch. logits: [rows with output][n_vocab], filled in row order. On an error or a stop
-    // the states hold garbage at the batch's positions and nothing else has changed. One call at a time.
+    // the states hold garbage at the batch's positions and in its slot_to, and nothing else has changed. One call at a
+    // time.
     virtual Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) = 0;
 };
 

@@ -181,7 +181,7 @@ std::vector<OpLine> op_lines(const ops::Model& model, const ops::Program& progra
     for (const ops::Op& op : program.ops) {
         if (const auto* route = std::get_if<ops::Route>(&op.spec)) { experts = route->n_used; }
     }
-    const ops::Extent extent{1, 1, uint64_t(depth) + 1, uint64_t(depth) + 1, experts};
+    const ops::Extent extent{{{.n_past = depth}}, experts};
     std::vector<OpLine> lines;
     for (const ops::Op& op : program.ops) {
         OpLine line;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/system.h"
+#include "kv/checkpoints.h"
 
 namespace wallaby::engine {
 namespace {
@@ -21,8 +22,9 @@ Result<void> check_memory(const std::string& path, const backends::MemoryPlan& p
     const auto available = base::available_memory();
     if (!available || plan.total() <= *available) { return {}; }
     return Error{ErrorCode::capacity,
-                 fmt::format("needs {} ({} weights, {} KV cache, {} scratch), but {} are available", gib(plan.total()),
-                             gib(plan.weight_bytes), gib(plan.state_bytes), gib(plan.scratch_bytes), gib(*available)),
+                 fmt::format("needs {} ({} weights, {} KV cache and states, {} scratch), but {} are available",
+                             gib(plan.total()), gib(plan.weight_bytes), gib(plan.state_bytes), gib(plan.scratch_bytes),
+                             gib(*available)),
                  {path, "", {}},
                  "Use a smaller -c or a smaller model"};
 }
@@ -62,9 +64,9 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
                         model->program_.n_ctx_train));
     }
     const auto backend = backends::make_reference(resources.pool);
-    WALLABY_TRY(
-        const backends::MemoryPlan plan,
-        backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type, options.v_type}));
+    WALLABY_TRY(const backends::MemoryPlan plan,
+                backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type,
+                                                options.v_type, kv::slots_per_sequence}));
     log(base::LogLevel::info,
         fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
                     gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
@@ -72,6 +74,7 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
     WALLABY_TRY(model->executable_,
                 backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
     model->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
+    model->slots_ = std::make_unique<kv::PagePool>(plan.n_slots);
     return model;
 }
 

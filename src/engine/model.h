@@ -56,7 +56,7 @@ class Model {
     ops::Model program_;
     std::mutex step_;  // held while the executable runs or pages change hands
     std::unique_ptr<backends::Executable> executable_;
-    std::unique_ptr<kv::PagePool> pages_;
+    std::unique_ptr<kv::PagePool> pages_, slots_;
 };
 
 }  // namespace wallaby::engine

@@ -34,6 +34,7 @@ Session::Session(std::shared_ptr<Model> model, SessionOptions options, const tex
       tokenizer_(tokenizer),
       sampler_(options_.sampling),
       pages_(*model_->pages_),
+      states_(*model_->slots_),
       stops_(options_.stop) {}
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, SessionOptions options) {
@@ -43,7 +44,11 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, S
         new Session(std::move(model), std::move(options), tokenizer.ok() ? *tokenizer : nullptr));
 }
 
-Session::~Session() { truncate(0); }
+Session::~Session() {
+    truncate(0);
+    const std::lock_guard lock(model_->step_);
+    states_.clear();
+}
 
 Result<void> Session::append(std::span<const int32_t> tokens) {
     for (const int32_t token : tokens) {
@@ -65,10 +70,17 @@ Result<void> Session::append(std::span<const int32_t> tokens) {
 void Session::truncate(size_t n) {
     n = std::min(n, tokens_.size());
     tokens_.resize(n);
-    n_evaluated_ = std::min(n_evaluated_, n);
     in_reply_ = false;
+    rewind(n);
     const std::lock_guard lock(model_->step_);
     pages_.truncate(n_evaluated_);
+}
+
+// Makes n the most tokens that count as evaluated.
+void Session::rewind(size_t n) {
+    if (n >= n_evaluated_) { return; }
+    const std::lock_guard lock(model_->step_);
+    n_evaluated_ = states_.rewind(n);
 }
 
 Result<void> Session::evaluate(size_t n, size_t n_outputs, const std::stop_token& stop) {
@@ -79,9 +91,11 @@ Result<void> Session::evaluate(size_t n, size_t n_outputs, const std::stop_token
     logits_.resize(n_outputs * model_->n_vocab());
     const std::lock_guard lock(model_->step_);
     WALLABY_OK(pages_.reserve(n_evaluated_ + n));
-    batch.pages.push_back(pages_.pages());
+    WALLABY_TRY(const kv::Checkpoints::Step slots, states_.begin());
+    batch.sequences.push_back({pages_.pages(), slots.from, slots.to});
     WALLABY_OK(model_->executable_->run(0, batch, logits_, stop));
     n_evaluated_ += n;
+    states_.commit(n_evaluated_);
     return {};
 }
 
@@ -90,10 +104,16 @@ Result<void> Session::evaluate_all(const std::stop_token& stop) {
     while (n_evaluated_ < tokens_.size()) {
         const size_t left = tokens_.size() - n_evaluated_;
         const bool is_prompt = left > 1 || timings_.n_generated == 0;
-        const size_t n = std::min(left, n_batch);
+        size_t n = std::min(left, n_batch);
+        // The state before a prompt's last token is kept, so that a reply can be taken back or asked for again.
+        if (states_.needed() && is_prompt && left > 1) { n = std::min(n, left - 1); }
         const double start = base::monotonic_seconds();
         WALLABY_OK(evaluate(n, n == left ? 1 : 0, stop));
         const double seconds = base::monotonic_seconds() - start;
+        if (states_.needed() && is_prompt && n == left - 1) {
+            const std::lock_guard lock(model_->step_);
+            states_.keep();
+        }
         if (is_prompt) {
             timings_.n_prompt += n;
             timings_.prompt_seconds += seconds;
@@ -138,8 +158,8 @@ Result<Event> Session::next(const std::stop_token& stop) {
         return event;
     }
     if (n_evaluated_ == tokens_.size()) {
-        n_evaluated_--;
-    }  // nothing new since a truncation: its logits are wanted again
+        rewind(tokens_.size() - 1);  // nothing new since a truncation: its logits are wanted again
+    }
     WALLABY_OK(evaluate_all(stop));
     const sampling::Choice choice = sampler_.sample(logits_, tokens_);
     timings_.n_generated++;

@@ -10,6 +10,7 @@
 
 #include "engine/model.h"
 #include "engine/stop_strings.h"
+#include "kv/checkpoints.h"
 #include "sampling/sampler.h"
 #include "text/detokenizer.h"
 
@@ -58,7 +59,8 @@ class Session {
 
     // Adds tokens for the next reply; nothing is computed yet. Beyond the context: an error that states both numbers.
     Result<void> append(std::span<const int32_t> tokens);
-    // Keeps the first n tokens; their keys and values stay.
+    // Keeps the first n tokens; their keys and values stay. A recurrent state cannot be cut back: from the last one
+    // that is not beyond n, the end of a prompt or the beginning, tokens are evaluated again when they are next needed.
     void truncate(size_t n);
     // Evaluates what was appended, then samples one token. A requested stop ends it within 10 ms with
     // ErrorCode::cancelled; the session stays usable.
@@ -73,6 +75,7 @@ class Session {
     // Evaluates tokens [n_evaluated_, n_evaluated_ + n), at most a batch; logits for the last n_outputs of them.
     Result<void> evaluate(size_t n, size_t n_outputs, const std::stop_token& stop);
     Result<void> evaluate_all(const std::stop_token& stop);
+    void rewind(size_t n);
     void begin_reply();
     void end_reply(Event& event, Finish finish);
 
@@ -81,6 +84,7 @@ class Session {
     const text::Tokenizer* tokenizer_;  // nullptr: events carry no text
     sampling::Sampler sampler_;
     kv::PageTable pages_;
+    kv::Checkpoints states_;
     std::vector<int32_t> tokens_;
     size_t n_evaluated_ = 0;
     std::vector<float> logits_;

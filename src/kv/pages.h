@@ -1,5 +1,6 @@
-// Pages of the KV cache by number: who holds which. No bytes here; a back end keeps the bytes of page p at place p of
-// each of its states. A page is 64 consecutive positions of one sequence.
+// Pages of the KV cache and slots of recurrent states by number: who holds which. No bytes here; a back end keeps the
+// bytes of page p at place p of each of its states. A page is 64 consecutive positions of one sequence; a slot is all
+// that a sequence's recurrent states hold after some number of its tokens.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,8 @@ namespace wallaby::kv {
 inline constexpr uint32_t page_tokens = 64;
 
 using PageId = uint32_t;
+using SlotId = uint32_t;
+inline constexpr SlotId no_slot = ~0u;
 
 // Pages that hold n_tokens positions.
 constexpr uint32_t pages_for(uint64_t n_tokens) { return uint32_t((n_tokens + page_tokens - 1) / page_tokens); }
@@ -24,7 +27,8 @@ class PagePool {
     uint32_t n_pages() const { return uint32_t(references_.size()); }
     uint32_t n_free() const { return uint32_t(free_.size()); }
     std::optional<PageId> take();  // a page that nobody holds, now held once; nothing when there is none
-    void release(PageId page);     // one hold less; the page is free when none is left
+    void hold(PageId page) { references_[page]++; }  // one hold more, of a page that is held
+    void release(PageId page);                       // one hold less; the page is free when none is left
 
   private:
     std::vector<uint32_t> references_;

@@ -98,6 +98,22 @@ std::vector<uint32_t> Builder::per_layer(std::string_view suffix, uint32_t n_lay
     return out;
 }
 
+std::vector<uint32_t> Builder::windows(uint32_t window, uint32_t n_layers, uint32_t period) {
+    constexpr std::string_view suffix = "attention.sliding_window_pattern";
+    const gguf::Value* value = source_.metadata().find(key(suffix));
+    std::vector<uint32_t> out(n_layers, window);
+    if (value != nullptr && value->type == gguf::ValueType::array) {
+        const std::vector<uint32_t> is_windowed = per_layer(suffix, n_layers, 0, 1);
+        for (uint32_t i = 0; i < n_layers; i++) { out[i] *= is_windowed[i]; }
+        return out;
+    }
+    period = u32_or(suffix, period, 0, 4096);
+    for (uint32_t i = 0; i < n_layers; i++) {
+        if (period != 0 && i % period == period - 1) { out[i] = 0; }
+    }
+    return out;
+}
+
 // --- Weights
 
 const gguf::Tensor* Builder::tensor(const std::string& name, bool optional) {
@@ -211,20 +227,26 @@ ops::ValueId Builder::unary(ops::Spec spec, ops::ValueId x, uint32_t n) {
 }
 
 ops::StateId Builder::state(uint32_t n_heads, uint32_t head) {
-    model_.states.push_back({layer_, n_heads, head});
+    model_.states.push_back({ops::State::Kind::kv, layer_, n_heads, head, 0});
     return ops::StateId(model_.states.size() - 1);
 }
 
-ops::ValueId Builder::embed(ops::WeightId table, ops::Embed::By by) {
+ops::StateId Builder::recurrent_state(uint64_t n_elements) {
+    model_.states.push_back({ops::State::Kind::recurrent, layer_, 0, 0, n_elements});
+    return ops::StateId(model_.states.size() - 1);
+}
+
+ops::ValueId Builder::embed(ops::WeightId table, ops::Embed::By by, float scale) {
     const ops::ValueId out = value(ops::Rows::tokens, table == ops::none ? 1 : model_.weights[table].n_in);
-    ops::Op& o = op(ops::Embed{by, 1}, ops::none);
+    ops::Op& o = op(ops::Embed{by, scale}, ops::none);
     o.out[0] = out;
     o.weight[0] = table;
     return out;
 }
 
-ops::ValueId Builder::rms_norm(ops::ValueId x, ops::WeightId gain, double eps) {
-    const ops::ValueId out = unary(ops::Norm{ops::Norm::Kind::rms, float(eps), width(x)}, x, width(x));
+ops::ValueId Builder::rms_norm(ops::ValueId x, ops::WeightId gain, double eps, uint32_t group) {
+    const ops::Norm spec{ops::Norm::Kind::rms, float(eps), group == 0 ? width(x) : group};
+    const ops::ValueId out = unary(spec, x, width(x));
     program().ops.back().weight[0] = gain;
     return out;
 }
@@ -256,9 +278,26 @@ ops::ValueId Builder::rope(ops::ValueId x, ops::Rope::Kind kind, uint32_t n_dims
 
 void Builder::append(ops::StateId state, ops::ValueId k, ops::ValueId v) { op(ops::Append{}, k, v).state = state; }
 
-ops::ValueId Builder::attend(ops::StateId state, ops::ValueId q, const ops::Attend& spec) {
+ops::ValueId Builder::attend(ops::StateId state, ops::ValueId q, const ops::Attend& spec, ops::WeightId sinks) {
     const ops::ValueId out = unary(spec, q, width(q));
     program().ops.back().state = state;
+    program().ops.back().weight[0] = sinks;
+    return out;
+}
+
+ops::ValueId Builder::conv(ops::ValueId x, ops::WeightId kernel, ops::WeightId bias, uint32_t taps) {
+    const ops::ValueId out = unary(ops::Conv{taps}, x, width(x));
+    program().ops.back().weight = {kernel, bias, ops::none};
+    program().ops.back().state = recurrent_state(uint64_t(taps - 1) * width(x));
+    return out;
+}
+
+ops::ValueId Builder::scan(ops::ValueId x, ops::ValueId steps, const std::array<ops::WeightId, 3>& a_d_bias,
+                           const ops::Scan& spec) {
+    const ops::ValueId out = unary(spec, x, spec.n_heads * spec.head);
+    program().ops.back().in[1] = steps;
+    program().ops.back().weight = a_d_bias;
+    program().ops.back().state = recurrent_state(uint64_t(spec.n_heads) * spec.head * spec.d_state);
     return out;
 }
 
@@ -272,8 +311,14 @@ ops::ValueId Builder::gelu_tanh(ops::ValueId x) {
     return unary(ops::Pointwise{ops::Pointwise::Kind::gelu_tanh}, x, width(x));
 }
 
-ops::ValueId Builder::gate(ops::ValueId activated, ops::ValueId other) {
-    const ops::ValueId out = unary(ops::Gate{}, activated, width(activated));
+ops::ValueId Builder::silu(ops::ValueId x) { return unary(ops::Pointwise{ops::Pointwise::Kind::silu}, x, width(x)); }
+
+ops::ValueId Builder::softcap(ops::ValueId x, float cap) {
+    return cap == 0 ? x : unary(ops::Pointwise{ops::Pointwise::Kind::softcap, cap}, x, width(x));
+}
+
+ops::ValueId Builder::gate(ops::ValueId activated, ops::ValueId other, const ops::Gate& spec) {
+    const ops::ValueId out = unary(spec, activated, width(activated));
     program().ops.back().in[1] = other;
     return out;
 }

@@ -2,6 +2,7 @@
 // Problems are collected, not returned call by call, so that a family reads like its paper and an error lists all that
 // is wrong with a file. After a problem every call still returns something harmless.
 #pragma once
+#include <array>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -40,6 +41,10 @@ class Builder {
     std::string string_or(std::string_view suffix, std::string_view otherwise);
     // One number for all layers, or an array with one per layer.
     std::vector<uint32_t> per_layer(std::string_view suffix, uint32_t n_layers, uint32_t low, uint32_t high);
+    // By layer: the width of its sliding window, 0 where it sees everything. `window` applies to the layers that
+    // attention.sliding_window_pattern marks; as a number n (`period` where the file has none) it spares each n-th
+    // layer, the last of every n; 1 spares all, 0 none.
+    std::vector<uint32_t> windows(uint32_t window, uint32_t n_layers, uint32_t period);
 
     // --- Weights. Shapes are checked; `optional` ones give none (an empty Linear) when the file has no such tensor.
     bool has_tensor(const std::string& name) const { return source_.find(name) != nullptr; }
@@ -61,23 +66,33 @@ class Builder {
 
     // --- Rotary frequencies, from the file's rope.* keys and factor tensors (rope.cpp).
     uint32_t rope_table(uint32_t n_dims, uint32_t n_ctx_train);
+    // The same by the base frequency alone, not scaled: what layers with a window use where a family scales the others.
+    uint32_t plain_rope_table(uint32_t n_dims, double base);
+    double rope_base();  // of rope_table()
 
     // --- Ops of the program "main". `layer` is set for what follows.
     void layer(uint32_t index) { layer_ = index; }
     void outside_layers() { layer_ = ops::none; }
     ops::StateId state(uint32_t n_heads, uint32_t head);
-    ops::ValueId embed(ops::WeightId table, ops::Embed::By by);
-    ops::ValueId rms_norm(ops::ValueId x, ops::WeightId gain, double eps);
+    ops::ValueId embed(ops::WeightId table, ops::Embed::By by, float scale = 1);
+    // group: elements that are normalised together; 0: all.
+    ops::ValueId rms_norm(ops::ValueId x, ops::WeightId gain, double eps, uint32_t group = 0);
     ops::ValueId layer_norm(ops::ValueId x, ops::WeightId gain, ops::WeightId bias, double eps);
     ops::ValueId matmul(ops::ValueId x, const Linear& linear);
     // ids: n_used experts per row; x: one input per row, or n_used of them.
     ops::ValueId routed_matmul(ops::ValueId x, ops::ValueId ids, const Linear& linear, uint32_t n_used);
     ops::ValueId rope(ops::ValueId x, ops::Rope::Kind kind, uint32_t n_dims, uint32_t head, uint32_t table);
     void append(ops::StateId state, ops::ValueId k, ops::ValueId v);
-    ops::ValueId attend(ops::StateId state, ops::ValueId q, const ops::Attend& spec);
+    ops::ValueId attend(ops::StateId state, ops::ValueId q, const ops::Attend& spec, ops::WeightId sinks = ops::none);
+    // With a state of their own.
+    ops::ValueId conv(ops::ValueId x, ops::WeightId kernel, ops::WeightId bias, uint32_t taps);
+    ops::ValueId scan(ops::ValueId x, ops::ValueId steps, const std::array<ops::WeightId, 3>& a_d_bias,
+                      const ops::Scan& spec);
     ops::ValueId add(ops::ValueId a, ops::ValueId b);
     ops::ValueId gelu_tanh(ops::ValueId x);
-    ops::ValueId gate(ops::ValueId activated, ops::ValueId other);
+    ops::ValueId silu(ops::ValueId x);
+    ops::ValueId softcap(ops::ValueId x, float cap);  // x itself where cap is 0
+    ops::ValueId gate(ops::ValueId activated, ops::ValueId other, const ops::Gate& spec = {});
     struct Routing {
         ops::ValueId ids, weights;
     };
@@ -92,6 +107,7 @@ class Builder {
   private:
     const gguf::Tensor* tensor(const std::string& name, bool optional);
     ops::WeightId bind(const gguf::Tensor& tensor, uint32_t n_in, uint32_t n_out, uint32_t n_expert, uint64_t first);
+    ops::StateId recurrent_state(uint64_t n_elements);
     ops::ValueId value(ops::Rows rows, uint32_t n, bool is_i32 = false);
     ops::ValueId like(ops::ValueId x, uint32_t n);
     ops::Op& op(ops::Spec spec, ops::ValueId a, ops::ValueId b = ops::none);

@@ -1,9 +1,24 @@
-#include "models/families.h"
-
 #include <algorithm>
 #include <array>
 
+#include "models/builder.h"
+#include "models/models.h"
+
 namespace wallaby::models {
+
+// Each defined in its family's file. A new family is that file, and here its declaration and its row.
+Result<ops::Model> build_gemma2(Builder& b);
+Result<ops::Model> build_gemma3(Builder& b);
+Result<ops::Model> build_gpt2(Builder& b);
+Result<ops::Model> build_gpt_oss(Builder& b);
+Result<ops::Model> build_llama(Builder& b);
+Result<ops::Model> build_mamba2(Builder& b);
+Result<ops::Model> build_mistral3(Builder& b);
+Result<ops::Model> build_phi3(Builder& b);
+Result<ops::Model> build_qwen2(Builder& b);
+Result<ops::Model> build_qwen3(Builder& b);
+Result<ops::Model> build_qwen3moe(Builder& b);
+
 namespace {
 
 struct Family {
@@ -11,11 +26,21 @@ struct Family {
     Result<ops::Model> (*build)(Builder&);
 };
 
+// clang-format off
 constexpr std::array families{
+    Family{"gemma2", build_gemma2},
+    Family{"gemma3", build_gemma3},
+    Family{"gpt-oss", build_gpt_oss},
     Family{"gpt2", build_gpt2},
     Family{"llama", build_llama},
+    Family{"mamba2", build_mamba2},
     Family{"mistral3", build_mistral3},
+    Family{"phi3", build_phi3},
+    Family{"qwen2", build_qwen2},
+    Family{"qwen3", build_qwen3},
+    Family{"qwen3moe", build_qwen3moe},
 };
+// clang-format on
 
 constexpr auto names = [] {
     std::array<std::string_view, families.size()> out;
@@ -43,15 +68,6 @@ void read_vocabulary(Builder& b) {
 }
 
 }  // namespace
-
-void refuse_short_window(Builder& b) {
-    const uint32_t window = b.u32_or("attention.sliding_window", 0, 0, ~0u);
-    if (window == 0 || b.options().n_ctx <= window) { return; }
-    b.problem(b.source().metadata().error(
-        ErrorCode::unsupported, b.key("attention.sliding_window"),
-        fmt::format("is {}, and this family's sliding window is not implemented", window),
-        fmt::format("Use -c {} or less: within the window the answer is the same", window)));
-}
 
 std::span<const std::string_view> known_architectures() { return names; }
 

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "models/builder.h"
-#include "models/families.h"
 
 namespace wallaby::models {
 

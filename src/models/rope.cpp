@@ -39,10 +39,21 @@ class YarnRamp {
 
 }  // namespace
 
+double Builder::rope_base() {
+    if (options_.rope_freq_base != 0) { return options_.rope_freq_base; }
+    return number_or("rope.freq_base", 10000, 1.0000001, 1e15);
+}
+
+uint32_t Builder::plain_rope_table(uint32_t n_dims, double base) {
+    ops::RopeTable table;
+    for (uint32_t i = 0; i < n_dims / 2; i++) { table.frequency.push_back(base::pow(base, -2.0 * i / n_dims)); }
+    model_.rope_tables.push_back(std::move(table));
+    return uint32_t(model_.rope_tables.size() - 1);
+}
+
 uint32_t Builder::rope_table(uint32_t n_dims, uint32_t n_ctx_train) {
     ops::RopeTable table;
-    double base =
-        options_.rope_freq_base != 0 ? options_.rope_freq_base : number_or("rope.freq_base", 10000, 1.0000001, 1e15);
+    double base = rope_base();
     const std::string type = string_or("rope.scaling.type", "linear");
     if (type != "none" && type != "linear" && type != "yarn" && type != "longrope") {
         problem(source_.metadata().error(ErrorCode::unsupported, key("rope.scaling.type"),
@@ -71,7 +82,7 @@ uint32_t Builder::rope_table(uint32_t n_dims, uint32_t n_ctx_train) {
     }
 
     std::string divisors_name = "rope_freqs.weight";
-    if (type == "longrope") {
+    if (!has_tensor(divisors_name) && has_tensor("rope_factors_short.weight")) {
         const bool is_long = options_.n_ctx > n_ctx_original;
         divisors_name = is_long ? "rope_factors_long.weight" : "rope_factors_short.weight";
         ignore_ending(is_long ? "rope_factors_short.weight" : "rope_factors_long.weight");

@@ -18,7 +18,7 @@ struct Coster {
     quant::Type k_type, v_type;
 
     uint64_t rows(ValueId id) const {
-        return program.values[id].rows == Rows::outputs ? extent.n_outputs : extent.n_tokens;
+        return program.values[id].rows == Rows::outputs ? extent.n_outputs() : extent.n_tokens();
     }
     uint64_t elements(ValueId id) const { return id == none ? 0 : rows(id) * program.values[id].width; }
     const Weight* weight(size_t i) const { return op.weight[i] == none ? nullptr : &model.weights[op.weight[i]]; }
@@ -38,7 +38,7 @@ struct Coster {
 
     Cost operator()(const Embed&) const {
         Cost c = base();
-        c.weight_bytes = extent.n_tokens * row_bytes(weight(0)->type, weight(0)->n_in);
+        c.weight_bytes = extent.n_tokens() * row_bytes(weight(0)->type, weight(0)->n_in);
         return c;
     }
     Cost operator()(const Norm&) const {
@@ -59,23 +59,44 @@ struct Coster {
     Cost operator()(const Rope& rope) const {
         Cost c = base();
         c.macs = 2 * elements(op.in[0]) / rope.head * rope.n_dims;
-        c.transcendental = extent.n_tokens * rope.n_dims;
+        c.transcendental = extent.n_tokens() * rope.n_dims;
         return c;
     }
     Cost operator()(const Append&) const {
         Cost c = base();
         const State& s = model.states[op.state];
         const uint64_t width = uint64_t(s.n_heads) * s.head;
-        c.state_written = extent.n_tokens * (row_bytes(k_type, width) + row_bytes(v_type, width));
+        c.state_written = extent.n_tokens() * (row_bytes(k_type, width) + row_bytes(v_type, width));
         return c;
     }
     Cost operator()(const Attend& attend) const {
         Cost c = base();
         const State& s = model.states[op.state];
         const uint64_t width = uint64_t(s.n_heads) * s.head;
-        c.macs = 2 * extent.keys_visited * attend.n_heads * attend.head;
-        c.transcendental = extent.keys_visited * attend.n_heads;
-        c.state_read = extent.keys_stored * (row_bytes(k_type, width) + row_bytes(v_type, width));
+        const uint64_t scores = extent.keys_visited(attend.window) * attend.n_heads;
+        c.macs = 2 * scores * attend.head;
+        c.transcendental = scores * (attend.softcap == 0 ? 1 : 2);
+        c.weight_bytes = vector_bytes(0);
+        c.state_read = extent.keys_stored(attend.window) * (row_bytes(k_type, width) + row_bytes(v_type, width));
+        return c;
+    }
+    // A recurrent state is read and written once per sequence and step.
+    Cost recurrent() const {
+        Cost c = base();
+        c.weight_bytes = vector_bytes(0);
+        c.state_read = c.state_written = extent.sequences.size() * model.states[op.state].n_elements * sizeof(float);
+        return c;
+    }
+    Cost operator()(const Conv& conv) const {
+        Cost c = recurrent();
+        c.macs = elements(op.in[0]) * conv.taps;
+        return c;
+    }
+    Cost operator()(const Scan& scan) const {
+        Cost c = recurrent();
+        // Per element of the state: its decay, its input, its share of the output.
+        c.macs = extent.n_tokens() * model.states[op.state].n_elements * 3 + elements(op.out[0]);
+        c.transcendental = 3 * extent.n_tokens() * scan.n_heads;
         return c;
     }
     Cost operator()(const Pointwise& p) const {
@@ -107,6 +128,37 @@ struct Coster {
 };
 
 }  // namespace
+
+uint64_t Extent::n_tokens() const {
+    uint64_t n = 0;
+    for (const Sequence& s : sequences) { n += s.n_tokens; }
+    return n;
+}
+
+uint64_t Extent::n_outputs() const {
+    uint64_t n = 0;
+    for (const Sequence& s : sequences) { n += s.n_outputs; }
+    return n;
+}
+
+uint64_t Extent::keys_visited(uint64_t window) const {
+    uint64_t n = 0;
+    for (const Sequence& s : sequences) {
+        // The first tokens see all there is, n_past + 1, n_past + 2 …; the others a whole window.
+        const uint64_t n_whole = window == 0 ? s.n_tokens : std::min(s.n_tokens, window - std::min(window, s.n_past));
+        n += n_whole * s.n_past + n_whole * (n_whole + 1) / 2 + (s.n_tokens - n_whole) * window;
+    }
+    return n;
+}
+
+uint64_t Extent::keys_stored(uint64_t window) const {
+    uint64_t n = 0;
+    for (const Sequence& s : sequences) {
+        const uint64_t all = s.n_past + s.n_tokens;
+        n += window == 0 ? all : std::min(all, s.n_tokens + window - 1);
+    }
+    return n;
+}
 
 Cost& Cost::operator+=(const Cost& other) {
     macs += other.macs;

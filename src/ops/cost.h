@@ -1,6 +1,7 @@
 // What an op costs, as a function of the step's extent: the one source for planning, prediction and `inspect --ops`.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "ops/program.h"
 
@@ -8,11 +9,20 @@ namespace wallaby::ops {
 
 // One step as it will run.
 struct Extent {
-    uint64_t n_tokens = 1;
-    uint64_t n_outputs = 1;
-    uint64_t keys_visited = 0;  // sum over the tokens of the keys each attends to, itself included
-    uint64_t keys_stored = 0;   // keys of the sequences in the step: what is read once per step at best
-    double experts_hit = 0;     // distinct experts of a layer that the step's tokens use
+    struct Sequence {
+        uint64_t n_past = 0;  // tokens it has already
+        uint64_t n_tokens = 1;
+        uint64_t n_outputs = 1;
+    };
+    std::vector<Sequence> sequences = {Sequence{}};
+    double experts_hit = 0;  // distinct experts of a layer that the step's tokens use
+
+    uint64_t n_tokens() const;
+    uint64_t n_outputs() const;
+    // Sum over the tokens of the keys each attends to, itself included. window: 0, or what each sees at most.
+    uint64_t keys_visited(uint64_t window) const;
+    // Keys that some token of the step attends to: what is read once per step at best.
+    uint64_t keys_stored(uint64_t window) const;
 };
 
 struct Cost {

@@ -1,5 +1,6 @@
 #include "ops/program.h"
 
+#include <algorithm>
 #include <type_traits>
 
 namespace wallaby::ops {
@@ -76,8 +77,10 @@ class Checker {
     void shapes(const Norm& norm) {
         elementwise(1);
         expect(norm.group != 0 && width_in(0) % norm.group == 0, "has a width that its groups do not divide");
-        vector(0, norm.group, true);
-        vector(1, norm.group, false);
+        for (size_t i = 0; i < 2; i++) {
+            const bool whole = weight(i) != nullptr && weight(i)->n_elements() == width_in(0);
+            vector(i, whole ? width_in(0) : norm.group, i == 0);
+        }
     }
     void shapes(const Matmul& matmul) {
         const Weight* w = weight(0);
@@ -99,22 +102,48 @@ class Checker {
                "has a frequency table of another length");
         expect(rope.head != 0 && rope.n_dims <= rope.head && width_in(0) % rope.head == 0, "has heads that do not fit");
     }
+    const State* state(State::Kind kind) {
+        const bool fits = op_->state != none && model_.states[op_->state].kind == kind;
+        expect(fits, "lacks its state");
+        return fits ? &model_.states[op_->state] : nullptr;
+    }
     void shapes(const Append&) {
-        expect(op_->state != none, "lacks its state");
-        if (op_->state == none) { return; }
-        const State& s = model_.states[op_->state];
+        const State* kv = state(State::Kind::kv);
+        if (kv == nullptr) { return; }
+        const State& s = *kv;
         expect(width_in(0) == uint64_t(s.n_heads) * s.head && width_in(1) == width_in(0),
                "has keys or values of another width");
     }
     void shapes(const Attend& attend) {
         elementwise(1);
-        expect(op_->state != none, "lacks its state");
-        if (op_->state == none) { return; }
-        const State& s = model_.states[op_->state];
+        const State* kv = state(State::Kind::kv);
+        if (kv == nullptr) { return; }
+        const State& s = *kv;
         expect(s.n_heads != 0 && attend.n_heads % s.n_heads == 0 && attend.head == s.head,
                "has heads that do not fit its state");
         expect(width_in(0) == uint64_t(attend.n_heads) * attend.head, "has queries of another width");
         expect(attend.temperature == 0 || attend.floor != 0, "has a temperature without its floor");
+        vector(0, attend.n_heads, false);
+    }
+    void shapes(const Conv& conv) {
+        elementwise(1);
+        expect(conv.taps >= 1, "has no taps");
+        vector(0, uint64_t(conv.taps) * width_in(0), true);
+        vector(1, width_in(0), false);
+        const State* s = state(State::Kind::recurrent);
+        expect(s == nullptr || s->n_elements == uint64_t(conv.taps - 1) * width_in(0), "has a state of another size");
+    }
+    void shapes(const Scan& scan) {
+        const uint64_t width = uint64_t(scan.n_heads) * scan.head;
+        expect(scan.n_groups != 0 && scan.n_heads % scan.n_groups == 0, "has groups that do not divide its heads");
+        expect(width_in(0) == width + 2 * uint64_t(scan.n_groups) * scan.d_state && width_in(1) == scan.n_heads,
+               "has inputs of another width");
+        expect(width_out(0) == width, "has an output of another width");
+        for (size_t i = 0; i < 3; i++) { vector(i, scan.n_heads, true); }
+        const State* s = state(State::Kind::recurrent);
+        expect(s == nullptr || s->n_elements == width * scan.d_state, "has a state of another size");
+        same_rows(0);
+        same_rows(1);
     }
     void shapes(const Pointwise& op) { elementwise(op.kind == Pointwise::Kind::add ? 2 : 1); }
     void shapes(const Gate&) { elementwise(2); }
@@ -157,13 +186,23 @@ std::string_view name_of(const Spec& spec) {
                           [](const Rope&) { return "rope"; },
                           [](const Append&) { return "append"; },
                           [](const Attend&) { return "attend"; },
-                          [](const Pointwise& p) { return p.kind == Pointwise::Kind::add ? "add" : "gelu_tanh"; },
+                          [](const Conv&) { return "conv"; },
+                          [](const Scan&) { return "scan"; },
+                          [](const Pointwise& p) {
+                              constexpr const char* names[] = {"add", "gelu_tanh", "silu", "softcap"};
+                              return names[size_t(p.kind)];
+                          },
                           [](const Gate&) { return "gate"; },
                           [](const Route&) { return "route"; },
                           [](const Combine&) { return "combine"; },
                           [](const Select&) { return "select"; },
                       },
                       spec);
+}
+
+bool has_recurrent_state(const Model& model) {
+    return std::any_of(model.states.begin(), model.states.end(),
+                       [](const State& s) { return s.kind == State::Kind::recurrent; });
 }
 
 Result<void> check(const Model& model) {

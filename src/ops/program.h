@@ -46,11 +46,16 @@ struct Weight {
     uint64_t n_bytes() const;
 };
 
-// Keys and values of one layer: paged, growing per token, truncatable.
+// What one layer remembers of a sequence.
 struct State {
+    enum class Kind : uint8_t {
+        kv,         // keys and values: grows per token, paged, truncatable
+        recurrent,  // float32 of a fixed size per sequence, rewritten by every token: it can be copied, not cut back
+    } kind = Kind::kv;
     uint32_t layer = 0;
-    uint32_t n_heads = 0;  // KV heads
-    uint32_t head = 0;     // width of a key and of a value in one head
+    uint32_t n_heads = 0;     // kv: KV heads
+    uint32_t head = 0;        // kv: width of a key and of a value in one head
+    uint64_t n_elements = 0;  // recurrent: float32 numbers per sequence
 };
 
 // Frequencies of one rotary embedding: dimension pair i turns by position * frequency[i] (radians), and the rotated
@@ -66,7 +71,7 @@ struct Embed {
     float scale = 1;
 };
 // rms: x / sqrt(mean(x^2) + eps) * w.   layer: (x - mean) / sqrt(var + eps) * w + b. Over groups of `group` elements.
-// weights: gain, bias or none.
+// weights: gain, bias or none; of one group, shared by all, or of the whole width.
 struct Norm {
     enum class Kind : uint8_t { rms, layer } kind = Kind::rms;
     float eps = 0;
@@ -91,18 +96,42 @@ struct Append {};
 // softmax(q k^T * scale) v over the state's keys at positions up to the row's own. in[0] = q; grouped heads: query head
 // h reads KV head h / (n_heads / state.n_heads).
 // temperature: q is first multiplied by 1 + temperature * log(1 + floor(position / floor)) where temperature != 0.
+// softcap: a score s becomes softcap * tanh(s / softcap) where softcap != 0.
+// window: only the `window` newest positions are seen, the row's own among them, where window != 0.
+// weights: sinks or none: one logit per head that takes part in the softmax and has no value (Xiao et al. 2023, arXiv
+// 2309.17453, as gpt-oss learns them).
 struct Attend {
     uint32_t n_heads = 0, head = 0;
     float scale = 0;
     float temperature = 0;
     uint32_t floor = 0;
+    float softcap = 0;
+    uint32_t window = 0;
 };
-// Elementwise: add: in[0] + in[1]; gelu_tanh: the tanh approximation, of in[0].
+// Causal convolution along the tokens, each channel for itself: y[t][c] = bias[c] + sum over j of w[c][j] *
+// x[t - taps + 1 + j][c]; inputs before the sequence's first token are 0. weights: kernel [channels][taps], bias or
+// none. Its state holds the last taps - 1 inputs, oldest first: [taps - 1][channels].
+struct Conv {
+    uint32_t taps = 0;
+};
+// The selective scan of Mamba-2 (Dao and Gu 2024, arXiv 2405.21060), sequential in the token. in[0] = x
+// [n_heads][head], B [n_groups][d_state] and C [n_groups][d_state] side by side, in[1] = step sizes [n_heads]; weights:
+// A, D, bias of the step sizes, each [n_heads]. Head h, of group g = h / (n_heads / n_groups), keeps S [head][d_state]:
+//   dt = softplus(step + bias);   S = exp(dt * A) * S + (dt * x) B_g;   y = S C_g + D * x
+struct Scan {
+    uint32_t n_heads = 0, head = 0, d_state = 0, n_groups = 0;
+};
+// Elementwise. add: in[0] + in[1]; of in[0]: gelu_tanh (the tanh approximation), silu, softcap: a * tanh(x / a).
 struct Pointwise {
-    enum class Kind : uint8_t { add, gelu_tanh } kind = Kind::add;
+    enum class Kind : uint8_t { add, gelu_tanh, silu, softcap } kind = Kind::add;
+    float a = 0;
 };
-// silu(in[0]) * in[1]
-struct Gate {};
+// act(in[0]) * in[1]. clamped_silu (gpt-oss): with x = min(in[0], limit) and u = in[1] held within +-limit:
+// x / (1 + exp(-alpha * x)) * (u + 1).
+struct Gate {
+    enum class Act : uint8_t { silu, gelu_tanh, clamped_silu } act = Act::silu;
+    float alpha = 0, limit = 0;
+};
 // Chooses experts by softmax of the logits in[0]: out[0] = ids of the n_used largest (value descending, then index
 // ascending), out[1] = their probabilities, divided by their sum where renormalise, times scale.
 struct Route {
@@ -117,7 +146,8 @@ struct Combine {
 // Keeps the rows whose logits are wanted.
 struct Select {};
 
-using Spec = std::variant<Embed, Norm, Matmul, Rope, Append, Attend, Pointwise, Gate, Route, Combine, Select>;
+using Spec =
+    std::variant<Embed, Norm, Matmul, Rope, Append, Attend, Conv, Scan, Pointwise, Gate, Route, Combine, Select>;
 
 std::string_view name_of(const Spec& spec);  // "embed", "matmul" …
 
@@ -147,6 +177,9 @@ struct Model {
     std::vector<RopeTable> rope_tables;
     std::vector<Program> programs;
 };
+
+// Whether a sequence has states that cannot be cut back.
+bool has_recurrent_state(const Model& model);
 
 // Ids in range, widths that fit, values written before they are read: what a back end may rely on afterwards.
 Result<void> check(const Model& model);

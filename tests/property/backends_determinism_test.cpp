@@ -79,6 +79,21 @@ const std::pair<const char*, TinyModel> models_made_here[] = {
                   {"attention.temperature_scale", 0.1f}},
       .strings = {{"rope.scaling.type", "yarn"}}}},
     {"gpt2", {.architecture = "gpt2", .n_ctx = 512, .biases = true}},
+    {"qwen3moe q8_0", {.architecture = "qwen3moe", .n_expert = 5, .n_used = 2, .type = quant::Type::q8_0}},
+    {"gemma2 window", {.architecture = "gemma2", .numbers = {{"attention.sliding_window", 70}}}},
+    {"gemma3 window",
+     {.architecture = "gemma3",
+      .n_layers = 6,
+      .numbers = {{"attention.sliding_window", 20}, {"rope.scaling.factor", 8.0f}, {"rope.freq_base", 1e6f}}}},
+    {"phi3 window", {.architecture = "phi3", .numbers = {{"attention.sliding_window", 64}}}},
+    {"gpt-oss window and sinks",
+     {.architecture = "gpt-oss",
+      .n_expert = 5,
+      .n_used = 2,
+      .biases = true,
+      .numbers = {{"attention.sliding_window", 33}}}},
+    {"mamba2", {.architecture = "mamba2"}},
+    {"mamba2 q8_0", {.architecture = "mamba2", .type = quant::Type::q8_0}},
 };
 
 TEST(BackendsDeterminism, ModelsMadeHere) {
@@ -94,6 +109,9 @@ TEST(BackendsDeterminism, PastRangesOf256) {
     model.n_layers = 1;
     model.n_embd = 32;
     expect_invariant(*model.open(), 600, 640, quant::Type::f32);
+    model.architecture = "phi3";
+    model.numbers = {{"attention.sliding_window", 300}};
+    expect_invariant(*model.open(), 600, 640, quant::Type::f16);
 }
 
 TEST(BackendsDeterminism, Stories) {
@@ -108,7 +126,8 @@ TEST(BackendsDeterminism, Stories) {
 
 TEST(BackendsDeterminism, GoldenFamilies) {
     WALLABY_NEED_DATA(data);
-    for (const char* name : {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense"}) {
+    for (const char* name : {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense", "qwen3moe-moe",
+                             "gemma2-dense", "gemma3-dense", "phi3-dense", "gpt-oss-moe", "mamba2-dense"}) {
         SCOPED_TRACE(name);
         expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())),
                          100, 256, quant::Type::f32);
@@ -151,6 +170,19 @@ TEST(BackendsAgainstDouble, ScaledBiasesOfExperts) {
     const auto tokens = some_tokens(60, runner.n_vocab(), 4);
     Naive naive(runner.model(), *source);
     EXPECT_LE(relative_error(runner.feed(tokens), naive.logits(tokens)), 5e-7);
+}
+
+// Windows that end within a page, at its edge, and in another range than the newest key.
+TEST(BackendsAgainstDouble, WindowsOfEveryKind) {
+    for (const uint32_t window : {1u, 2u, 63u, 64u, 65u, 256u, 257u, 300u, 500u}) {
+        TinyModel tiny{.architecture = "gpt-oss", .n_embd = 32, .n_layers = 2, .n_expert = 2, .n_used = 1};
+        tiny.numbers = {{"attention.sliding_window", float(window)}};
+        const auto source = tiny.open();
+        Runner runner(*source, {.n_ctx = 512, .n_threads = 2});
+        const auto tokens = some_tokens(400, runner.n_vocab(), window);
+        Naive naive(runner.model(), *source);
+        EXPECT_LE(relative_error(runner.feed(tokens), naive.logits(tokens)), 5e-7) << window;
+    }
 }
 
 // The reference back end against the naive evaluation in double: what is left is the rounding of each op to float32.

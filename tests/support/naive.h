@@ -15,7 +15,7 @@ namespace wallaby::testing {
 class Naive {
   public:
     using Row = std::vector<double>;
-    // What gelu_tanh computes; a test may put another engine's way in its place.
+    // GELU in its tanh form; a test may put another engine's way in its place.
     std::function<double(double)> gelu = [](double x) {
         return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * x * (1 + 0.044715 * x * x)));
     };
@@ -34,6 +34,7 @@ class Naive {
         values_.assign(program.values.size(), std::vector<Row>(tokens.size()));
         keys_.assign(model_.states.size(), {});
         stored_.assign(model_.states.size(), {});
+        scanned_.assign(model_.states.size(), {});
         for (const ops::Op& op : program.ops) {
             for (size_t t = 0; t < tokens.size(); t++) {
                 std::visit([&](const auto& spec) { run(op, spec, t, tokens[t]); }, op.spec);
@@ -66,9 +67,10 @@ class Naive {
             if (s.kind == ops::Norm::Kind::rms) { mean = 0; }
             for (size_t i = 0; i < s.group; i++) { square += std::pow(x[first + i] - mean, 2) / s.group; }
             for (size_t i = 0; i < s.group; i++) {
+                const size_t at = i + (weights_[op.weight[0]].size() == s.group ? 0 : first);
                 out(op, 0, t).push_back((x[first + i] - mean) / std::sqrt(square + double(s.eps)) *
-                                            weight(op, 0, i, 1) +
-                                        weight(op, 1, i, 0));
+                                            weight(op, 0, at, 1) +
+                                        weight(op, 1, at, 0));
             }
         }
     }
@@ -118,14 +120,19 @@ class Naive {
         for (size_t h = 0; h < s.n_heads; h++) {
             const size_t from = h / group * s.head;
             Row weights;
-            double top = -INFINITY, sum = 0;
+            const double sink = weight(op, 0, h, -INFINITY);
+            double top = sink, sum = 0;
             for (size_t k = 0; k <= t; k++) {
                 double dot = 0;
                 for (size_t i = 0; i < s.head; i++) { dot += in(op, 0, t)[h * s.head + i] * keys[k][from + i]; }
-                weights.push_back(dot * factor);
+                dot *= factor;
+                if (s.softcap != 0) { dot = s.softcap * std::tanh(dot / s.softcap); }
+                if (s.window != 0 && t - k >= s.window) { dot = -INFINITY; }
+                weights.push_back(dot);
                 top = std::max(top, weights.back());
             }
             for (double& w : weights) { sum += w = std::exp(w - top); }
+            sum += std::exp(sink - top);
             for (size_t i = 0; i < s.head; i++) {
                 double y = 0;
                 for (size_t k = 0; k <= t; k++) { y += weights[k] / sum * stored[k][from + i]; }
@@ -136,13 +143,56 @@ class Naive {
     void run(const ops::Op& op, const ops::Pointwise& s, size_t t, int32_t) {
         const Row& x = in(op, 0, t);
         for (size_t i = 0; i < x.size(); i++) {
-            out(op, 0, t).push_back(s.kind == ops::Pointwise::Kind::add ? x[i] + in(op, 1, t)[i] : gelu(x[i]));
+            switch (s.kind) {
+                case ops::Pointwise::Kind::add: out(op, 0, t).push_back(x[i] + in(op, 1, t)[i]); break;
+                case ops::Pointwise::Kind::gelu_tanh: out(op, 0, t).push_back(gelu(x[i])); break;
+                case ops::Pointwise::Kind::silu: out(op, 0, t).push_back(x[i] / (1 + std::exp(-x[i]))); break;
+                case ops::Pointwise::Kind::softcap: out(op, 0, t).push_back(s.a * std::tanh(x[i] / s.a)); break;
+            }
         }
     }
-    void run(const ops::Op& op, const ops::Gate&, size_t t, int32_t) {
-        const Row& x = in(op, 0, t);
-        for (size_t i = 0; i < x.size(); i++) {
-            out(op, 0, t).push_back(x[i] / (1 + std::exp(-x[i])) * in(op, 1, t)[i]);
+    void run(const ops::Op& op, const ops::Gate& s, size_t t, int32_t) {
+        for (size_t i = 0; i < in(op, 0, t).size(); i++) {
+            const double x = in(op, 0, t)[i], u = in(op, 1, t)[i];
+            switch (s.act) {
+                case ops::Gate::Act::silu: out(op, 0, t).push_back(x / (1 + std::exp(-x)) * u); break;
+                case ops::Gate::Act::gelu_tanh: out(op, 0, t).push_back(gelu(x) * u); break;
+                case ops::Gate::Act::clamped_silu: {
+                    const double low = std::min(x, double(s.limit));
+                    const double held = std::clamp(u, -double(s.limit), double(s.limit));
+                    out(op, 0, t).push_back(low / (1 + std::exp(-s.alpha * low)) * (held + 1));
+                    break;
+                }
+            }
+        }
+    }
+    void run(const ops::Op& op, const ops::Conv& s, size_t t, int32_t) {
+        for (size_t c = 0; c < in(op, 0, t).size(); c++) {
+            double y = weight(op, 1, c, 0);
+            for (size_t j = 0; j < s.taps; j++) {
+                if (t + j + 1 >= s.taps) { y += weight(op, 0, c * s.taps + j, 0) * in(op, 0, t + j + 1 - s.taps)[c]; }
+            }
+            out(op, 0, t).push_back(y);
+        }
+    }
+    // The recurrence as the paper has it, one head and one channel after the other.
+    void run(const ops::Op& op, const ops::Scan& s, size_t t, int32_t) {
+        Row& state = scanned_[op.state];
+        state.resize(size_t(s.n_heads) * s.head * s.d_state);
+        const size_t n = size_t(s.n_heads) * s.head, heads_per_group = s.n_heads / s.n_groups;
+        for (size_t h = 0; h < s.n_heads; h++) {
+            const double dt = std::log1p(std::exp(in(op, 1, t)[h] + weight(op, 2, h, 0)));
+            const size_t b = n + h / heads_per_group * s.d_state, c = b + size_t(s.n_groups) * s.d_state;
+            for (size_t i = h * s.head; i < (h + 1) * s.head; i++) {
+                const double x = in(op, 0, t)[i];
+                double y = weight(op, 1, h, 0) * x;
+                for (size_t k = 0; k < s.d_state; k++) {
+                    double& cell = state[i * s.d_state + k];
+                    cell = std::exp(dt * weight(op, 0, h, 0)) * cell + dt * in(op, 0, t)[b + k] * x;
+                    y += in(op, 0, t)[c + k] * cell;
+                }
+                out(op, 0, t).push_back(y);
+            }
         }
     }
     void run(const ops::Op& op, const ops::Route& s, size_t t, int32_t) {
@@ -175,6 +225,7 @@ class Naive {
     std::vector<Row> weights_;
     std::vector<std::vector<Row>> values_;         // [value][token]
     std::vector<std::vector<Row>> keys_, stored_;  // [state][token]
+    std::vector<Row> scanned_;                     // [state]
 };
 
 }  // namespace wallaby::testing

@@ -11,7 +11,7 @@
 
 #include "backends/backend.h"
 #include "gguf/weight_source.h"
-#include "kv/pages.h"
+#include "kv/checkpoints.h"
 #include "models/models.h"
 #include "ops/program.h"
 #include "threads/pool.h"
@@ -49,7 +49,11 @@ class Runner {
         const auto plan = must(backend->plan(model_, {options.n_ctx, options.n_seqs, 128, options.kv, options.kv}));
         executable_ = must(backend->compile(model_, source, plan, {}, {}));
         pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
-        for (uint32_t i = 0; i < options.n_seqs; i++) { tables_.emplace_back(*pages_); }
+        slots_ = std::make_unique<kv::PagePool>(plan.n_slots);
+        for (uint32_t i = 0; i < options.n_seqs; i++) {
+            tables_.emplace_back(*pages_);
+            states_.push_back(std::make_unique<kv::Checkpoints>(*slots_));
+        }
         n_past_.resize(options.n_seqs);
     }
     Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {})
@@ -59,6 +63,7 @@ class Runner {
     uint32_t n_vocab() const { return model_.n_vocab; }
     void reset(uint32_t sequence = 0) {
         tables_[sequence].truncate(0);
+        states_[sequence]->rewind(0);
         n_past_[sequence] = 0;
     }
 
@@ -75,10 +80,16 @@ class Runner {
             }
             EXPECT_TRUE(tables_[part.sequence].reserve(n_past_[part.sequence]).ok());
         }
-        for (const auto& table : tables_) { batch.pages.push_back(table.pages()); }
+        for (const auto& table : tables_) { batch.sequences.push_back({.pages = table.pages()}); }
+        for (const Part& part : parts) {
+            const auto slots = must(states_[part.sequence]->begin());
+            batch.sequences[part.sequence].slot_from = slots.from;
+            batch.sequences[part.sequence].slot_to = slots.to;
+        }
         std::vector<float> logits(batch.rows.size() * model_.n_vocab);
         const auto ran = executable_->run(0, batch, logits, {});
         EXPECT_TRUE(ran.ok()) << (ran.ok() ? "" : ran.error().message());
+        for (const Part& part : parts) { states_[part.sequence]->commit(n_past_[part.sequence]); }
         return logits;
     }
     // The same tokens in chunks of at most n_chunk.
@@ -107,8 +118,9 @@ class Runner {
     threads::Pool pool_;
     ops::Model model_;
     std::unique_ptr<backends::Executable> executable_;
-    std::unique_ptr<kv::PagePool> pages_;
+    std::unique_ptr<kv::PagePool> pages_, slots_;
     std::vector<kv::PageTable> tables_;
+    std::vector<std::unique_ptr<kv::Checkpoints>> states_;
     std::vector<uint32_t> n_past_;
 };
 

@@ -17,7 +17,7 @@
 namespace wallaby::testing {
 
 struct TinyModel {
-    std::string architecture = "llama";  // llama, mistral3 or gpt2
+    std::string architecture = "llama";  // any family but those that need more than the keys below
     uint32_t n_embd = 64, n_heads = 4, n_heads_kv = 2, n_ff = 96, n_layers = 2, n_ctx = 256;
     uint32_t n_expert = 0, n_used = 0;
     bool tied = false, biases = false;
@@ -43,6 +43,7 @@ struct TinyModel {
         return out;
     }
     static constexpr uint32_t n_vocab = 269;
+    static constexpr uint32_t ssm_groups = 2, ssm_state = 24;
 
     std::vector<uint8_t> build() const {
         GgufBytes file;
@@ -71,17 +72,40 @@ struct TinyModel {
             if (biases) { put(name + ".bias", {n_out * n_matrices}, 0, 0.1, quant::Type::f32); }
         };
         const bool is_gpt2 = architecture == "gpt2";
-        const auto norm = [&](const std::string& name) {
-            put(name + ".weight", {n_embd}, 1, 0.1, quant::Type::f32);
+        const auto norm = [&](const std::string& name, uint64_t width = 0) {
+            put(name + ".weight", {width == 0 ? n_embd : width}, 1, 0.1, quant::Type::f32);
             if (is_gpt2) { put(name + ".bias", {n_embd}, 0, 0.1, quant::Type::f32); }
         };
         put("token_embd.weight", {n_embd, n_vocab}, 0, 1, type);
         if (is_gpt2) { put("position_embd.weight", {n_embd, n_ctx}, 0, 0.5, type); }
         for (uint32_t il = 0; il < n_layers; il++) {
             const std::string blk = "blk." + std::to_string(il) + ".";
+            if (architecture == "mamba2") {
+                const uint64_t n_inner = 2 * n_embd, n_conv = n_inner + 2 * ssm_groups * ssm_state;
+                norm(blk + "attn_norm");
+                norm(blk + "ssm_norm", n_inner);
+                matrix(blk + "ssm_in", n_embd, n_inner + n_conv + n_heads);
+                matrix(blk + "ssm_out", n_inner, n_embd);
+                put(blk + "ssm_conv1d.weight", {4, n_conv}, 0, 0.5, quant::Type::f32);
+                put(blk + "ssm_conv1d.bias", {n_conv}, 0, 0.1, quant::Type::f32);
+                put(blk + "ssm_a", {1, n_heads}, -2, 0.4, quant::Type::f32);
+                put(blk + "ssm_d", {1, n_heads}, 1, 0.1, quant::Type::f32);
+                put(blk + "ssm_dt.bias", {n_heads}, -1, 0.5, quant::Type::f32);
+                continue;
+            }
+            const bool is_gemma = architecture == "gemma2" || architecture == "gemma3";
+            const bool is_gpt_oss = architecture == "gpt-oss";
             norm(blk + "attn_norm");
-            norm(blk + "ffn_norm");
-            if (is_gpt2) {
+            if (!is_gpt_oss) { norm(blk + "ffn_norm"); }
+            if (is_gemma || is_gpt_oss) { norm(blk + "post_attention_norm"); }
+            if (is_gemma) { norm(blk + "post_ffw_norm"); }
+            if (architecture.starts_with("qwen3") || architecture == "gemma3") {
+                norm(blk + "attn_q_norm", head);
+                norm(blk + "attn_k_norm", head);
+            }
+            if (is_gpt_oss) { put(blk + "attn_sinks.weight", {n_heads}, 0, 1, quant::Type::f32); }
+            const bool is_phi3 = architecture == "phi3";
+            if (is_gpt2 || is_phi3) {
                 matrix(blk + "attn_qkv", n_embd, n_embd + 2 * n_kv);
             } else {
                 matrix(blk + "attn_q", n_embd, n_embd);
@@ -92,8 +116,8 @@ struct TinyModel {
             const std::string suffix = n_expert == 0 ? "" : "_exps";
             const uint64_t n_matrices = n_expert == 0 ? 1 : n_expert;
             if (n_expert != 0) { matrix(blk + "ffn_gate_inp", n_embd, n_expert); }
-            if (!is_gpt2) { matrix(blk + "ffn_gate" + suffix, n_embd, n_ff, n_matrices); }
-            matrix(blk + "ffn_up" + suffix, n_embd, n_ff, n_matrices);
+            if (!is_gpt2 && !is_phi3) { matrix(blk + "ffn_gate" + suffix, n_embd, n_ff, n_matrices); }
+            matrix(blk + "ffn_up" + suffix, n_embd, is_phi3 ? 2 * n_ff : n_ff, n_matrices);
             matrix(blk + "ffn_down" + suffix, n_ff, n_embd, n_matrices);
         }
         norm("output_norm");
@@ -142,12 +166,19 @@ struct TinyModel {
         put("attention.head_count_kv", n_heads_kv);
         put("attention.layer_norm_rms_epsilon", 1e-5f);
         put("attention.layer_norm_epsilon", 1e-5f);
+        if (architecture == "mamba2") {
+            put("ssm.inner_size", 2 * n_embd);
+            put("ssm.conv_kernel", 4u);
+            put("ssm.state_size", ssm_state);
+            put("ssm.time_step_rank", n_heads);
+            put("ssm.group_count", ssm_groups);
+        }
         if (n_expert != 0) {
             put("expert_count", n_expert);
             put("expert_used_count", n_used);
         }
         for (const auto& [suffix, value] : numbers) {
-            const bool counts = suffix.ends_with("length") || suffix.ends_with("count") ||
+            const bool counts = suffix.starts_with("ssm.") || suffix.ends_with("length") || suffix.ends_with("count") ||
                                 suffix.ends_with("head_count_kv") || suffix.ends_with("window");
             if (counts && value >= 0 && value < 4294967296.0f) {
                 file.kv(architecture + "." + suffix, uint32_t(value));

@@ -47,6 +47,10 @@ double query_factor(const ops::Attend& spec, uint32_t position) {
     return 1 + double(spec.temperature) * base::log(1.0 + n_periods);
 }
 
+double capped(const ops::Attend& spec, double score) {
+    return spec.softcap == 0 ? score : spec.softcap * base::tanh(score / spec.softcap);
+}
+
 }  // namespace
 
 void Cache::store(kv::PageId page, uint32_t slot, const float* k, const float* v) const {
@@ -63,7 +67,7 @@ void AttendScratch::resize(uint32_t n_group, uint32_t head) {
 }
 
 void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages,
-            uint32_t position, const float* q, float* out, AttendScratch& scratch) {
+            uint32_t position, const float* sinks, const float* q, float* out, AttendScratch& scratch) {
     const uint32_t head = cache.head;
     const uint32_t n_group = spec.n_heads / cache.n_heads;
     scratch.resize(n_group, head);
@@ -72,14 +76,21 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
     const auto range = [&](uint32_t g) { return Running{whole(g).data + 2 + head, head}; };
     const double factor = query_factor(spec, position) * spec.scale;
 
-    for (uint32_t g = 0; g < n_group; g++) { whole(g).clear(); }
-    for (uint32_t first = 0; first <= position; first += kv::page_tokens) {
-        if (first % range_tokens == 0) {
+    for (uint32_t g = 0; g < n_group; g++) {
+        whole(g).clear();
+        range(g).clear();
+    }
+    const uint32_t oldest = spec.window != 0 && position >= spec.window ? position - spec.window + 1 : 0;
+    for (uint32_t page_first = oldest / kv::page_tokens * kv::page_tokens; page_first <= position;
+         page_first += kv::page_tokens) {
+        if (page_first % range_tokens == 0) {
             for (uint32_t g = 0; g < n_group; g++) { range(g).clear(); }
         }
-        const kv::PageId page = pages[first / kv::page_tokens];
-        const uint32_t n_keys = std::min(kv::page_tokens, position - first + 1);  // the others weigh exactly 0
-        const uint64_t at = cache.row(page, kv_head, 0);
+        const kv::PageId page = pages[page_first / kv::page_tokens];
+        // The keys of the page that are seen; the others weigh exactly 0.
+        const uint32_t first = std::max(page_first, oldest);
+        const uint32_t n_keys = std::min(page_first + kv::page_tokens, position + 1) - first;
+        const uint64_t at = cache.row(page, kv_head, first - page_first);
         float* rows = scratch.rows.data();
 
         cache.k_format->decode(cache.keys + at * Cache::row_bytes(*cache.k_format, head), rows,
@@ -91,8 +102,9 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
                 for (uint32_t i = 0; i < head; i++) {
                     dot += double(q[uint64_t(g) * head + i]) * rows[uint64_t(key) * head + i];
                 }
-                scores[g * kv::page_tokens + key] = dot * factor;
-                top = std::max(top, dot * factor);
+                const double score = capped(spec, dot * factor);
+                scores[g * kv::page_tokens + key] = score;
+                top = std::max(top, score);
             }
             range(g).raise(top);
         }
@@ -106,13 +118,18 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
                 for (uint32_t i = 0; i < head; i++) { r.values()[i] += weight * rows[uint64_t(key) * head + i]; }
             }
         }
-        const bool range_ends = (first + kv::page_tokens) % range_tokens == 0 || first + kv::page_tokens > position;
+        const uint32_t page_end = page_first + kv::page_tokens;
+        const bool range_ends = page_end % range_tokens == 0 || page_end > position;
         if (range_ends) {
             for (uint32_t g = 0; g < n_group; g++) { whole(g).merge(range(g)); }
         }
     }
     for (uint32_t g = 0; g < n_group; g++) {
         const Running r = whole(g);
+        if (sinks != nullptr) {
+            r.raise(sinks[g]);
+            r.sum() += base::exp(sinks[g] - r.maximum());
+        }
         for (uint32_t i = 0; i < head; i++) { out[uint64_t(g) * head + i] = float(r.values()[i] / r.sum()); }
     }
 }

@@ -32,9 +32,11 @@ double EightRanges::dot(const double* a, const double* b, uint32_t size) {
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-void norm(const ops::Norm& spec, const float* gain, const float* bias, const float* in, float* out, uint32_t width) {
+void norm(const ops::Norm& spec, const NormWeights& w, const float* in, float* out, uint32_t width) {
     for (uint32_t first = 0; first < width; first += spec.group) {
         const float* x = in + first;
+        const float* gain = w.gain + (w.per_group ? first : 0);
+        const float* bias = w.bias == nullptr ? nullptr : w.bias + (w.per_group ? first : 0);
         double mean = 0;
         if (spec.kind == ops::Norm::Kind::layer) {
             for (uint32_t i = 0; i < spec.group; i++) { mean += x[i]; }
@@ -68,18 +70,79 @@ void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position,
     }
 }
 
-void gelu_tanh(const float* in, float* out, uint32_t width) {
+namespace {
+
+double gelu_tanh(double x) {
     constexpr double sqrt_2_over_pi = 0.79788456080286535588;
+    return 0.5 * x * (1 + base::tanh(sqrt_2_over_pi * x * (1 + 0.044715 * x * x)));
+}
+double silu(double x) { return x / (1 + base::exp(-x)); }
+
+// log(1 + exp(x)). What 1 + e rounds away is put back by e / (u - 1) (Kahan).
+double softplus(double x) {
+    if (x > 20) { return x; }
+    const double e = base::exp(x);
+    const double u = 1 + e;
+    return u == 1 ? e : base::log(u) * e / (u - 1);
+}
+
+double gated(const ops::Gate& spec, double x, double u) {
+    switch (spec.act) {
+        case ops::Gate::Act::silu: return silu(x) * u;
+        case ops::Gate::Act::gelu_tanh: return gelu_tanh(x) * u;
+        case ops::Gate::Act::clamped_silu: {
+            const double limit = spec.limit;
+            const double low = x < limit ? x : limit;
+            const double held = u < -limit ? -limit : u > limit ? limit : u;
+            return low / (1 + base::exp(-(spec.alpha * low))) * (held + 1);
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+void pointwise(const ops::Pointwise& spec, const float* in, float* out, uint32_t width) {
     for (uint32_t i = 0; i < width; i++) {
         const double x = in[i];
-        out[i] = float(0.5 * x * (1 + base::tanh(sqrt_2_over_pi * x * (1 + 0.044715 * x * x))));
+        switch (spec.kind) {
+            case ops::Pointwise::Kind::gelu_tanh: out[i] = float(gelu_tanh(x)); break;
+            case ops::Pointwise::Kind::silu: out[i] = float(silu(x)); break;
+            case ops::Pointwise::Kind::softcap: out[i] = float(spec.a * base::tanh(x / spec.a)); break;
+            case ops::Pointwise::Kind::add: break;  // has two operands
+        }
     }
 }
 
-void gate(const float* activated, const float* other, float* out, uint32_t width) {
-    for (uint32_t i = 0; i < width; i++) {
-        const double x = activated[i];
-        out[i] = float(x / (1 + base::exp(-x)) * other[i]);
+void gate(const ops::Gate& spec, const float* activated, const float* other, float* out, uint32_t width) {
+    for (uint32_t i = 0; i < width; i++) { out[i] = float(gated(spec, activated[i], other[i])); }
+}
+
+void convolve(const ops::Conv& spec, const float* kernel, const float* bias, const float* const* rows, float* out,
+              uint32_t width) {
+    for (uint32_t c = 0; c < width; c++) {
+        double y = 0;
+        for (uint32_t j = 0; j < spec.taps; j++) { y += double(kernel[uint64_t(c) * spec.taps + j]) * rows[j][c]; }
+        out[c] = float(y + (bias == nullptr ? 0.0 : double(bias[c])));
+    }
+}
+
+void scan(const ops::Scan& spec, const ScanHead& h, const float* in, float step, float* state, float* out) {
+    const uint64_t group = h.index / (spec.n_heads / spec.n_groups);
+    const float* x = in + uint64_t(h.index) * spec.head;
+    const float* b = in + uint64_t(spec.n_heads) * spec.head + group * spec.d_state;
+    const float* c = b + uint64_t(spec.n_groups) * spec.d_state;
+    const double dt = softplus(double(step) + h.step_bias);
+    const double decay = base::exp(dt * h.a);
+    for (uint32_t i = 0; i < spec.head; i++) {
+        float* s = state + uint64_t(i) * spec.d_state;
+        const double input = dt * x[i];
+        double y = 0;
+        for (uint32_t n = 0; n < spec.d_state; n++) {
+            s[n] = float(decay * s[n] + input * b[n]);
+            y += double(s[n]) * c[n];
+        }
+        out[i] = float(y + double(h.d) * x[i]);
     }
 }
 

@@ -39,14 +39,33 @@ class EightRanges {
     uint32_t n_steps_ = 0;
 };
 
-void norm(const ops::Norm& spec, const float* gain, const float* bias, const float* in, float* out, uint32_t width);
+struct NormWeights {
+    const float* gain = nullptr;
+    const float* bias = nullptr;  // may be absent
+    bool per_group = false;       // of the whole width, not one group's for all
+};
+void norm(const ops::Norm& spec, const NormWeights& w, const float* in, float* out, uint32_t width);
 void rope(const ops::Rope& spec, const ops::RopeTable& table, uint32_t position, const float* in, float* out,
           uint32_t width);
-void gelu_tanh(const float* in, float* out, uint32_t width);
-void gate(const float* activated, const float* other, float* out, uint32_t width);
+// The elementwise kinds of one operand.
+void pointwise(const ops::Pointwise& spec, const float* in, float* out, uint32_t width);
+void gate(const ops::Gate& spec, const float* activated, const float* other, float* out, uint32_t width);
 // ids: expert numbers, each as the bits of a float.
 void route(const ops::Route& spec, const float* logits, float* ids, float* weights);
 void combine(uint32_t n_used, const float* results, const float* weights, float* out, uint32_t width);
+
+// One row of a convolution. rows: its taps inputs, oldest first. bias may be nullptr.
+void convolve(const ops::Conv& spec, const float* kernel, const float* bias, const float* const* rows, float* out,
+              uint32_t width);
+
+// What one head of a scan is made of besides its input.
+struct ScanHead {
+    uint32_t index = 0;
+    float a = 0, d = 0, step_bias = 0;
+};
+// One head's next token. in: x, B and C of the token side by side; step: its step size; state [head][d_state] is
+// brought forward; out [head].
+void scan(const ops::Scan& spec, const ScanHead& h, const float* in, float step, float* state, float* out);
 
 // Keys and values of one state: [page][kv head][64 positions][head], each row of `head` numbers in its type's blocks.
 struct Cache {
@@ -72,8 +91,9 @@ struct AttendScratch {
     void resize(uint32_t n_group, uint32_t head);
 };
 
-// The query heads that read one KV head, for one row at `position`. q, out: [n_heads / n_kv_heads][head].
+// The query heads that read one KV head, for one row at `position`. q, out: [n_heads / n_kv_heads][head]; sinks: of
+// these query heads, or nullptr.
 void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages,
-            uint32_t position, const float* q, float* out, AttendScratch& scratch);
+            uint32_t position, const float* sinks, const float* q, float* out, AttendScratch& scratch);
 
 }  // namespace wallaby::backends::reference

@@ -68,6 +68,7 @@ class ReferenceExecutable final : public Executable {
     Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress,
                               const std::stop_token& stop);
     Result<void> check(const Batch& batch, uint32_t program, size_t n_logits) const;
+    Result<void> check_slots(const Batch& batch) const;
 
     // --- What the ops below read: set for one run.
     float* data(ops::ValueId id) {
@@ -83,6 +84,14 @@ class ReferenceExecutable final : public Executable {
         return {&quant::format_of(w.type), bytes_[id], w.n_in, w.n_out};
     }
     const float* vector(ops::WeightId id) const { return id == ops::none ? nullptr : vectors_[id].data(); }
+    // One sequence's part of a recurrent state, as it was before the step (nullptr: a new sequence) and after it.
+    const float* state_before(ops::StateId id, uint32_t sequence) const {
+        const kv::SlotId slot = batch_->sequences[sequence].slot_from;
+        return slot == kv::no_slot ? nullptr : recurrent_[id] + slot * model_.states[id].n_elements;
+    }
+    float* state_after(ops::StateId id, uint32_t sequence) const {
+        return recurrent_[id] + batch_->sequences[sequence].slot_to * model_.states[id].n_elements;
+    }
     template <class F>
     void for_rows(ops::ValueId id, const F& f) {
         pool_.run(n_rows(id), stop_, [&](uint64_t i, unsigned worker) { f(i, worker); });
@@ -94,6 +103,8 @@ class ReferenceExecutable final : public Executable {
     void run(const ops::Op& op, const ops::Rope& spec);
     void run(const ops::Op& op, const ops::Append& spec);
     void run(const ops::Op& op, const ops::Attend& spec);
+    void run(const ops::Op& op, const ops::Conv& spec);
+    void run(const ops::Op& op, const ops::Scan& spec);
     void run(const ops::Op& op, const ops::Pointwise& spec);
     void run(const ops::Op& op, const ops::Gate& spec);
     void run(const ops::Op& op, const ops::Route& spec);
@@ -108,7 +119,9 @@ class ReferenceExecutable final : public Executable {
     base::Arena weights_, states_;
     std::vector<const uint8_t*> bytes_;        // by weight: where its view starts
     std::vector<std::vector<float>> vectors_;  // by weight: decoded, where an op uses it as a vector
-    std::vector<Cache> caches_;                // by state
+    std::vector<Cache> caches_;                // by state: of keys and values
+    std::vector<float*> recurrent_;            // by state: [slot][n_elements]
+    std::vector<uint32_t> slot_tokens_;        // by slot: how many tokens its state has taken
     std::vector<Layout> layouts_;              // by program
     std::vector<float> values_;
     std::vector<double> operands_;  // the inputs of one matmul, laid out
@@ -117,7 +130,8 @@ class ReferenceExecutable final : public Executable {
     const ops::Program* program_ = nullptr;
     const Layout* layout_ = nullptr;
     const Batch* batch_ = nullptr;
-    std::vector<uint32_t> outputs_;  // the batch's rows whose logits are wanted
+    std::vector<uint32_t> outputs_;                     // the batch's rows whose logits are wanted
+    std::vector<std::vector<uint32_t>> sequence_rows_;  // by sequence: its rows
     float* logits_ = nullptr;
     std::stop_token stop_;
 };
@@ -132,8 +146,9 @@ Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const b
     vectors_.resize(model_.weights.size());
     for (const ops::Program& program : model_.programs) {
         for (const ops::Op& op : program.ops) {
-            const bool all = std::holds_alternative<ops::Norm>(op.spec);
-            for (size_t i = all ? 0 : 1; i < op.weight.size(); i++) {
+            const bool has_matrix =
+                std::holds_alternative<ops::Matmul>(op.spec) || std::holds_alternative<ops::Embed>(op.spec);
+            for (size_t i = has_matrix ? 1 : 0; i < op.weight.size(); i++) {
                 const ops::WeightId id = op.weight[i];
                 if (id == ops::none) { continue; }
                 const Matrix m = matrix(id);
@@ -144,8 +159,17 @@ Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const b
         layouts_.push_back(lay_out(program));
     }
     WALLABY_TRY(states_, base::Arena::create(plan_.state_bytes));
+    const Error misplanned{ErrorCode::memory, "the plan's state bytes do not hold the states", {}, ""};
+    slot_tokens_.assign(plan_.n_slots, 0);
     for (const ops::State& s : model_.states) {
-        Cache c;
+        Cache& c = caches_.emplace_back();
+        recurrent_.push_back(nullptr);
+        if (s.kind == ops::State::Kind::recurrent) {
+            const auto taken = states_.take(plan_.n_slots * s.n_elements * sizeof(float));
+            if (!taken) { return misplanned; }
+            recurrent_.back() = reinterpret_cast<float*>(taken->data());
+            continue;
+        }
         c.k_format = &quant::format_of(plan_.settings.k_type);
         c.v_format = &quant::format_of(plan_.settings.v_type);
         c.n_heads = s.n_heads;
@@ -153,10 +177,9 @@ Result<void> ReferenceExecutable::load(const gguf::WeightSource& source, const b
         const uint64_t n = uint64_t(plan_.n_pages) * kv::page_tokens * s.n_heads;
         const auto k = states_.take(n * Cache::row_bytes(*c.k_format, s.head));
         const auto v = states_.take(n * Cache::row_bytes(*c.v_format, s.head));
-        if (!k || !v) { return Error{ErrorCode::memory, "the plan's state bytes do not hold the states", {}, ""}; }
+        if (!k || !v) { return misplanned; }
         c.keys = k->data();
         c.values = v->data();
-        caches_.push_back(c);
     }
     values_.resize(widest_program(model_) * plan_.settings.n_batch);
     operands_.resize(widest_operand(model_) * plan_.settings.n_batch);
@@ -207,8 +230,8 @@ Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, si
     if (batch.rows.empty() || batch.rows.size() > plan_.settings.n_batch) {
         return refuse(fmt::format("{} rows: 1 to {} are allowed", batch.rows.size(), plan_.settings.n_batch));
     }
-    for (const auto& pages : batch.pages) {
-        for (const kv::PageId page : pages) {
+    for (const Batch::Sequence& sequence : batch.sequences) {
+        for (const kv::PageId page : sequence.pages) {
             if (page >= plan_.n_pages) { return refuse(fmt::format("page {} of {}", page, plan_.n_pages)); }
         }
     }
@@ -222,12 +245,45 @@ Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, si
             return refuse(
                 fmt::format("position {} is beyond the context of {} tokens", r.position, plan_.settings.n_ctx));
         }
-        if (r.sequence >= batch.pages.size() || r.position / kv::page_tokens >= batch.pages[r.sequence].size()) {
+        if (r.sequence >= batch.sequences.size() ||
+            r.position / kv::page_tokens >= batch.sequences[r.sequence].pages.size()) {
             return refuse(fmt::format("position {} of sequence {} has no page", r.position, r.sequence));
         }
     }
+    if (plan_.n_slots != 0) { WALLABY_OK(check_slots(batch)); }
     if (n_logits != n_outputs * model_.n_vocab) {
         return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs));
+    }
+    return {};
+}
+
+// A recurrent state goes on exactly where it stands: each sequence's rows follow its slot_from, one by one, and no slot
+// that is written is named twice.
+Result<void> ReferenceExecutable::check_slots(const Batch& batch) const {
+    const auto refuse = [](std::string what) {
+        return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""};
+    };
+    std::vector<uint32_t> next(batch.sequences.size());
+    std::vector<uint8_t> is_written(plan_.n_slots, 0);
+    for (size_t i = 0; i < batch.sequences.size(); i++) {
+        const Batch::Sequence& s = batch.sequences[i];
+        if (s.slot_to == kv::no_slot) { continue; }  // has no rows, or is refused below
+        if (s.slot_to >= plan_.n_slots || is_written[s.slot_to]++ != 0) {
+            return refuse(fmt::format("slot {} of sequence {} does not exist or is written twice", s.slot_to, i));
+        }
+    }
+    for (size_t i = 0; i < batch.sequences.size(); i++) {
+        const kv::SlotId from = batch.sequences[i].slot_from;
+        if (from == kv::no_slot) { continue; }
+        if (from >= plan_.n_slots || is_written[from] != 0) {
+            return refuse(fmt::format("slot {} of sequence {} does not exist or is written too", from, i));
+        }
+        next[i] = slot_tokens_[from];
+    }
+    for (const Batch::Row& r : batch.rows) {
+        if (batch.sequences[r.sequence].slot_to == kv::no_slot || r.position != next[r.sequence]++) {
+            return refuse(fmt::format("position {} of sequence {} does not follow its state", r.position, r.sequence));
+        }
     }
     return {};
 }
@@ -242,12 +298,20 @@ Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std:
     logits_ = logits.data();
     stop_ = std::move(stop);
     outputs_.clear();
+    sequence_rows_.assign(batch.sequences.size(), {});
     for (uint32_t i = 0; i < batch.rows.size(); i++) {
         if (batch.rows[i].output) { outputs_.push_back(i); }
+        sequence_rows_[batch.rows[i].sequence].push_back(i);
+    }
+    for (const Batch::Sequence& s : batch.sequences) {  // garbage until the step is done: nothing follows it
+        if (plan_.n_slots != 0 && s.slot_to != kv::no_slot) { slot_tokens_[s.slot_to] = kv::no_slot; }
     }
     for (const ops::Op& op : program_->ops) {
         std::visit([&](const auto& spec) { run(op, spec); }, op.spec);
         if (stop_.stop_requested()) { return cancelled(); }
+    }
+    if (plan_.n_slots != 0) {
+        for (const Batch::Row& r : batch.rows) { slot_tokens_[batch.sequences[r.sequence].slot_to] = r.position + 1; }
     }
     for (size_t i = 0; i < logits.size(); i++) {
         if (!std::isfinite(logits[i])) {
@@ -275,9 +339,10 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Embed& spec) {
 }
 
 void ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
-        norm(spec, vector(op.weight[0]), vector(op.weight[1]), row(op.in[0], i), row(op.out[0], i), width(op.in[0]));
-    });
+    const bool per_group = model_.weights[op.weight[0]].n_elements() != spec.group;
+    const NormWeights weights{vector(op.weight[0]), vector(op.weight[1]), per_group};
+    for_rows(op.out[0],
+             [&](uint64_t i, unsigned) { norm(spec, weights, row(op.in[0], i), row(op.out[0], i), width(op.in[0])); });
 }
 
 void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert,
@@ -340,20 +405,66 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Append&) {
     const Cache& cache = caches_[op.state];
     for_rows(op.in[0], [&](uint64_t i, unsigned) {
         const Batch::Row& r = batch_->rows[i];
-        cache.store(batch_->pages[r.sequence][r.position / kv::page_tokens], r.position % kv::page_tokens,
+        cache.store(batch_->sequences[r.sequence].pages[r.position / kv::page_tokens], r.position % kv::page_tokens,
                     row(op.in[0], i), row(op.in[1], i));
     });
 }
 
 void ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
     const Cache& cache = caches_[op.state];
-    const uint64_t group = uint64_t(spec.n_heads / cache.n_heads) * spec.head;
+    const uint64_t n_group = spec.n_heads / cache.n_heads, group = n_group * spec.head;
+    const float* sinks = vector(op.weight[0]);
     pool_.run(n_rows(op.in[0]) * cache.n_heads, stop_, [&](uint64_t chunk, unsigned worker) {
         const uint64_t i = chunk / cache.n_heads;
         const uint64_t h = chunk % cache.n_heads;
         const Batch::Row& r = batch_->rows[i];
-        attend(spec, cache, uint32_t(h), batch_->pages[r.sequence], r.position, row(op.in[0], i) + h * group,
+        attend(spec, cache, uint32_t(h), batch_->sequences[r.sequence].pages, r.position,
+               sinks == nullptr ? nullptr : sinks + h * n_group, row(op.in[0], i) + h * group,
                row(op.out[0], i) + h * group, scratch_[worker].attend);
+    });
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Conv& spec) {
+    const uint32_t n = width(op.in[0]), n_kept = spec.taps - 1;
+    const std::vector<float> zeros(n, 0.0f);
+    for (uint32_t q = 0; q < sequence_rows_.size(); q++) {
+        const std::vector<uint32_t>& rows = sequence_rows_[q];
+        if (rows.empty()) { continue; }
+        const float* before = state_before(op.state, q);
+        // Input `i` of the sequence's stream: those that the state holds, then the step's.
+        const auto input = [&](uint64_t i) -> const float* {
+            if (i >= n_kept) { return row(op.in[0], rows[i - n_kept]); }
+            return before == nullptr ? zeros.data() : before + i * n;
+        };
+        pool_.run(rows.size(), stop_, [&](uint64_t i, unsigned) {
+            std::vector<const float*> taps(spec.taps);
+            for (uint32_t j = 0; j < spec.taps; j++) { taps[j] = input(i + j); }
+            convolve(spec, vector(op.weight[0]), vector(op.weight[1]), taps.data(), row(op.out[0], rows[i]), n);
+        });
+        for (uint32_t j = 0; j < n_kept; j++) {
+            std::copy_n(input(rows.size() + j), n, state_after(op.state, q) + uint64_t(j) * n);
+        }
+    }
+}
+
+void ReferenceExecutable::run(const ops::Op& op, const ops::Scan& spec) {
+    const uint64_t n_state = uint64_t(spec.head) * spec.d_state;
+    pool_.run(sequence_rows_.size() * spec.n_heads, stop_, [&](uint64_t chunk, unsigned) {
+        const auto q = uint32_t(chunk / spec.n_heads);
+        const auto h = uint32_t(chunk % spec.n_heads);
+        if (sequence_rows_[q].empty()) { return; }
+        const ScanHead head{h, vector(op.weight[0])[h], vector(op.weight[1])[h], vector(op.weight[2])[h]};
+        const float* before = state_before(op.state, q);
+        float* state = state_after(op.state, q) + h * n_state;
+        if (before == nullptr) {
+            std::fill_n(state, n_state, 0.0f);
+        } else {
+            std::copy_n(before + h * n_state, n_state, state);
+        }
+        for (const uint32_t i : sequence_rows_[q]) {
+            if (stop_.stop_requested()) { return; }
+            scan(spec, head, row(op.in[0], i), row(op.in[1], i)[h], state, row(op.out[0], i) + uint64_t(h) * spec.head);
+        }
     });
 }
 
@@ -361,15 +472,15 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
     for_rows(op.out[0], [&](uint64_t i, unsigned) {
         const float* a = row(op.in[0], i);
         float* out = row(op.out[0], i);
-        if (spec.kind == ops::Pointwise::Kind::gelu_tanh) { return gelu_tanh(a, out, width(op.in[0])); }
+        if (spec.kind != ops::Pointwise::Kind::add) { return pointwise(spec, a, out, width(op.in[0])); }
         const float* b = row(op.in[1], i);
         for (uint32_t j = 0; j < width(op.in[0]); j++) { out[j] = a[j] + b[j]; }
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Gate&) {
+void ReferenceExecutable::run(const ops::Op& op, const ops::Gate& spec) {
     for_rows(op.out[0], [&](uint64_t i, unsigned) {
-        gate(row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0]));
+        gate(spec, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0]));
     });
 }
 
@@ -418,6 +529,9 @@ Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Setting
                          "Use f32, f16 or bf16"};
         }
     }
+    if (settings.n_slots < 2) {
+        return Error{ErrorCode::argument, "a sequence needs two slots of recurrent state at least", {}, ""};
+    }
     if (settings.n_ctx == 0 || settings.n_seqs == 0 || settings.n_batch == 0 || settings.n_batch > 1u << 16) {
         return Error{
             ErrorCode::argument, "the context, the sequences and the batch (up to 65536) must be at least 1", {}, ""};
@@ -445,7 +559,20 @@ Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Setting
     for (const auto& [name, bytes] : tensors) {
         plan.weight_bytes += *base::checked_align(bytes, base::Arena::alignment);
     }
+    const uint64_t n_slots = ops::has_recurrent_state(model) ? uint64_t(settings.n_seqs) * settings.n_slots : 0;
+    if (n_slots > 1u << 20) {
+        return Error{ErrorCode::capacity, fmt::format("{} slots of recurrent state are too many", n_slots), {}, ""};
+    }
+    plan.n_slots = uint32_t(n_slots);
     for (const ops::State& s : model.states) {
+        if (s.kind == ops::State::Kind::recurrent) {
+            const auto bytes = base::checked_mul(n_slots * sizeof(float), s.n_elements);
+            if (!bytes || *bytes > uint64_t(1) << 48) {
+                return Error{ErrorCode::capacity, "the recurrent states do not fit any machine", {}, ""};
+            }
+            plan.state_bytes += *base::checked_align(*bytes, base::Arena::alignment);
+            continue;
+        }
         for (const quant::Type type : {settings.k_type, settings.v_type}) {
             const uint64_t rows = n_pages * kv::page_tokens * s.n_heads;
             const auto bytes = base::checked_mul(rows, Cache::row_bytes(quant::format_of(type), s.head));

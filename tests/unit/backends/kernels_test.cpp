@@ -20,16 +20,16 @@ void expect_rounded(float got, long double exact) { EXPECT_NEAR(double(got / exa
 TEST(BackendsKernels, GeluAndGate) {
     for (const float x : {-4.0f, -1.5f, -0.3f, 0.01f, 0.7f, 2.0f, 5.0f}) {
         float y = 0;
-        reference::gelu_tanh(&x, &y, 1);
+        reference::pointwise({ops::Pointwise::Kind::gelu_tanh}, &x, &y, 1);
         const long double l = x;
         expect_rounded(y, 0.5L * l * (1 + std::tanh(std::sqrt(2 / M_PIl) * (l + 0.044715L * l * l * l))));
         const float other = 1.7f;
-        reference::gate(&x, &other, &y, 1);
+        reference::gate({}, &x, &other, &y, 1);
         expect_rounded(y, l / (1 + std::exp(-l)) * other);
     }
     const float extremes[] = {-1e30f, 0, 1e30f};
     float y[3];
-    reference::gelu_tanh(extremes, y, 3);
+    reference::pointwise({ops::Pointwise::Kind::gelu_tanh}, extremes, y, 3);
     EXPECT_TRUE(y[0] == 0 && y[1] == 0 && y[2] == 1e30f);
 }
 
@@ -37,7 +37,7 @@ TEST(BackendsKernels, NormsByGroup) {
     const std::vector<float> x{1, 2, 3, 4, -1, 5, 0, 2}, gain{1, 2, 1, 0.5f}, bias{0, 1, -1, 2};
     std::vector<float> y(8);
     for (const auto kind : {ops::Norm::Kind::rms, ops::Norm::Kind::layer}) {
-        reference::norm({kind, 1e-3f, 4}, gain.data(), bias.data(), x.data(), y.data(), 8);
+        reference::norm({kind, 1e-3f, 4}, {gain.data(), bias.data(), false}, x.data(), y.data(), 8);
         for (size_t g = 0; g < 8; g += 4) {
             long double mean = 0, square = 0;
             for (size_t i = 0; i < 4; i++) { mean += x[g + i] / 4.0L; }
@@ -131,7 +131,7 @@ TEST(BackendsReference, BatchesThatCannotRunAreRefused) {
     const std::vector<kv::PageId> pages{0, 1}, bad_pages{0, 2}, one_page{0};
     const auto run = [&](std::vector<backends::Batch::Row> rows, std::span<const kv::PageId> table,
                          size_t n_rows_of_logits, uint32_t program = 0) {
-        backends::Batch batch{std::move(rows), {table}};
+        backends::Batch batch{std::move(rows), {{.pages = table}}};
         std::vector<float> logits(n_rows_of_logits * model.n_vocab);
         const auto ran = executable->run(program, batch, logits, {});
         return ran.ok() ? std::string() : ran.error().what;
@@ -161,6 +161,47 @@ TEST(BackendsReference, APlanThatDoesNotHoldTheModelIsAnError) {
     const auto compiled = backend->compile(model, *source, plan, {}, {});
     ASSERT_FALSE(compiled.ok());
     EXPECT_EQ(compiled.error().code, ErrorCode::memory);
+}
+
+// A recurrent state can only be gone on with where it stands, and no step writes what another reads.
+TEST(BackendsBatch, SlotsThatDoNotFitAreRefused) {
+    threads::Pool pool(1);
+    const auto source = TinyModel{.architecture = "mamba2"}.open();
+    const ops::Model model = must(models::build(*source, {}));
+    const auto backend = backends::make_reference(pool);
+    EXPECT_FALSE(backend->plan(model, {.n_ctx = 64, .n_slots = 1}).ok());
+    const auto plan = must(backend->plan(model, {.n_ctx = 64, .n_seqs = 2, .n_batch = 8, .n_slots = 2}));
+    EXPECT_EQ(plan.n_slots, 4u);
+    const auto executable = must(backend->compile(model, *source, plan, {}, {}));
+    const std::vector<kv::PageId> pages{0};
+    using Slots = std::pair<kv::SlotId, kv::SlotId>;
+    const auto run = [&](std::vector<backends::Batch::Row> rows, const std::vector<Slots>& slots) {
+        backends::Batch batch{std::move(rows), {}};
+        for (const auto& [from, to] : slots) { batch.sequences.push_back({pages, from, to}); }
+        const auto ran = executable->run(0, batch, {}, {});
+        return ran.ok() ? std::string() : ran.error().what;
+    };
+    const auto none = kv::no_slot;
+    EXPECT_EQ(run({{5, 0, 0}, {6, 1, 0}}, {{none, 0}}), "");
+    EXPECT_EQ(run({{5, 2, 0}}, {{0, 1}}), "");
+    EXPECT_EQ(run({{5, 2, 0}}, {{0, 1}}), "");  // slot 0 is as it was
+    EXPECT_NE(run({{5, 1, 0}}, {{0, 1}}), "");
+    EXPECT_NE(run({{5, 3, 0}}, {{0, 1}}), "");
+    EXPECT_NE(run({{5, 1, 0}}, {{none, 1}}), "");
+    EXPECT_NE(run({{5, 0, 0}, {5, 2, 0}}, {{none, 1}}), "");
+    EXPECT_NE(run({{5, 2, 0}}, {{0, 0}}), "");
+    EXPECT_NE(run({{5, 2, 0}}, {{0, 4}}), "");
+    EXPECT_NE(run({{5, 2, 0}}, {{0, none}}), "");
+    EXPECT_NE(run({{5, 0, 0}}, {{7, 1}}), "");
+    EXPECT_NE(run({{5, 2, 0}, {5, 0, 1}}, {{0, 1}, {none, 1}}), "");
+    EXPECT_NE(run({{5, 2, 0}, {5, 0, 1}}, {{0, 1}, {none, 0}}), "");
+    EXPECT_EQ(run({{5, 2, 0}, {5, 0, 1}}, {{0, 1}, {none, 2}}), "");
+    std::stop_source stop;
+    stop.request_stop();
+    backends::Batch batch{{{5, 1, 0}}, {{pages, 2, 3}}};
+    EXPECT_FALSE(executable->run(0, batch, {}, stop.get_token()).ok());
+    EXPECT_NE(run({{5, 2, 0}}, {{3, 1}}), "");  // what a stopped step has left is not a state
+    EXPECT_EQ(run({{5, 1, 0}}, {{2, 3}}), "");
 }
 
 }  // namespace

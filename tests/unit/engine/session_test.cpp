@@ -358,4 +358,69 @@ TEST(EngineModel, ProgressEndsAtTheTotal) {
     EXPECT_EQ(done, total);
 }
 
+// --- Models whose state cannot be cut back
+
+const TinyModel mamba{.architecture = "mamba2"};
+
+TEST(EngineSession, ARecurrentModelIsTheBackEndsGreedyInAnyBatch) {
+    Runner runner(*mamba.open(), {.n_ctx = 256});
+    const auto expected = runner.greedy(prompt, 20);
+    for (const uint32_t n_batch : {1u, 3u, 64u}) {
+        Fixture f(mamba, {.n_batch = n_batch});
+        auto options = Fixture::greedy(20);
+        options.ignore_eos = true;
+        const auto session = f.session(options);
+        ASSERT_TRUE(session->append(prompt).ok());
+        const Reply r = reply(*session);
+        EXPECT_EQ(r.ids, expected) << n_batch;
+        EXPECT_EQ(r.timings.n_prompt, prompt.size());
+    }
+}
+
+TEST(EngineSession, ARecurrentModelGoesBackAnywhere) {
+    Fixture f(mamba, {.n_ctx = 128, .n_seqs = 2});
+    auto options = Fixture::greedy(12);
+    options.ignore_eos = true;
+    const auto straight = [&](const std::vector<int32_t>& tokens) {
+        const auto session = f.session(options);
+        EXPECT_TRUE(session->append(tokens).ok());
+        return reply(*session).ids;
+    };
+    const auto session = f.session(options);
+    ASSERT_TRUE(session->append(prompt).ok());
+    const auto first = reply(*session).ids;
+    EXPECT_EQ(first, straight(prompt));
+    session->truncate(prompt.size());
+    const Reply again = reply(*session);
+    EXPECT_EQ(again.ids, first);
+    EXPECT_EQ(again.timings.n_prompt, 1u);  // from the checkpoint before the prompt's last token
+    // Regenerated; cut inside the reply, at the prompt's end, inside the prompt, to nothing.
+    for (const size_t n : {prompt.size(), prompt.size() + 5, prompt.size() + 1, prompt.size(), size_t(4), size_t(1)}) {
+        session->truncate(prompt.size() + 12);
+        std::vector<int32_t> kept(session->tokens().begin(),
+                                  session->tokens().begin() + std::ptrdiff_t(std::min(n, session->tokens().size())));
+        session->truncate(n);
+        EXPECT_EQ(reply(*session).ids, straight(kept)) << n;
+        kept.push_back(33);
+        session->truncate(kept.size() - 1);
+        ASSERT_TRUE(session->append(std::vector<int32_t>{33}).ok());
+        EXPECT_EQ(reply(*session).ids, straight(kept)) << n;
+    }
+}
+
+TEST(EngineSession, ARecurrentModelSurvivesAStop) {
+    Fixture f(mamba, {.n_ctx = 256, .n_batch = 16});
+    auto options = Fixture::greedy(8);
+    options.ignore_eos = true;
+    const auto session = f.session(options);
+    std::vector<int32_t> longer;
+    for (int32_t i = 0; i < 200; i++) { longer.push_back(3 + i); }
+    ASSERT_TRUE(session->append(longer).ok());
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_FALSE(session->next(stop.get_token()).ok());
+    Runner runner(*mamba.open(), {.n_ctx = 256});
+    EXPECT_EQ(reply(*session).ids, runner.greedy(longer, 8));
+}
+
 }  // namespace

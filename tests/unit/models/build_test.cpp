@@ -29,10 +29,56 @@ TEST(ModelsBuild, FamiliesMadeHereAreAccepted) {
     EXPECT_EQ(refusal({.n_expert = 4, .n_used = 2}), "");
     EXPECT_EQ(refusal({.architecture = "mistral3"}), "");
     EXPECT_EQ(refusal({.architecture = "gpt2", .biases = true}), "");
+    for (const char* architecture : {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "mamba2"}) {
+        EXPECT_EQ(refusal({.architecture = architecture}), "") << architecture;
+    }
+    EXPECT_EQ(refusal({.architecture = "qwen3moe", .n_expert = 4, .n_used = 2}), "");
+    EXPECT_EQ(
+        refusal({.architecture = "gpt-oss", .n_expert = 4, .n_used = 2, .numbers = {{"attention.sliding_window", 8}}}),
+        "");
+}
+
+// Which layers of a program see how far.
+std::vector<uint32_t> windows(const TinyModel& tiny) {
+    std::vector<uint32_t> out;
+    for (const ops::Op& op : must(models::build(*tiny.open(), {})).programs[0].ops) {
+        if (const auto* attend = std::get_if<ops::Attend>(&op.spec)) { out.push_back(attend->window); }
+    }
+    return out;
+}
+
+TEST(ModelsBuild, WindowsByLayer) {
+    using W = std::vector<uint32_t>;
+    TinyModel tiny{.architecture = "gemma2", .n_layers = 4};
+    EXPECT_EQ(windows(tiny), (W{4096, 0, 4096, 0}));
+    tiny.numbers = {{"attention.sliding_window", 9}};
+    EXPECT_EQ(windows(tiny), (W{9, 0, 9, 0}));
+    tiny.architecture = "phi3";
+    EXPECT_EQ(windows(tiny), (W{9, 9, 9, 9}));
+    tiny.numbers = {};
+    EXPECT_EQ(windows(tiny), (W{0, 0, 0, 0}));
+    tiny.architecture = "gemma3";
+    tiny.n_layers = 7;
+    EXPECT_EQ(windows(tiny), (W{0, 0, 0, 0, 0, 0, 0}));
+    tiny.numbers = {{"attention.sliding_window", 9}};
+    EXPECT_EQ(windows(tiny), (W{9, 9, 9, 9, 9, 0, 9}));
+}
+
+TEST(ModelsBuild, LiesAboutScansAndWindows) {
+    for (const char* key :
+         {"ssm.inner_size", "ssm.conv_kernel", "ssm.state_size", "ssm.time_step_rank", "ssm.group_count"}) {
+        expect_refused({.architecture = "mamba2", .numbers = {{key, 0}}}, {key, "outside"});
+        expect_refused({.architecture = "mamba2", .without = {key}}, {key, "missing"});
+    }
+    expect_refused({.architecture = "mamba2", .numbers = {{"ssm.group_count", 3}}}, {"ssm.time_step_rank", "3 groups"});
+    expect_refused({.architecture = "mamba2", .without = {"blk.0.ssm_d"}}, {"blk.0.ssm_d", "missing"});
+    expect_refused({.architecture = "gpt-oss", .n_expert = 4, .n_used = 2}, {"attention.sliding_window", "missing"});
+    expect_refused({.architecture = "qwen3", .without = {"blk.1.attn_k_norm.weight"}}, {"blk.1.attn_k_norm.weight"});
 }
 
 TEST(ModelsBuild, UnknownArchitectureIsNamedWithThoseThatRun) {
-    expect_refused({.architecture = "hyena"}, {"general.architecture", "'hyena'", "gpt2, llama, mistral3"});
+    expect_refused({.architecture = "hyena"},
+                   {"general.architecture", "'hyena'", "gemma2, gemma3, gpt-oss, gpt2, llama, mamba2"});
 }
 
 TEST(ModelsBuild, HyperParametersOutOfRange) {
