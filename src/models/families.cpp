@@ -14,6 +14,7 @@ Result<ops::Model> build_gpt_oss(Builder& b);
 Result<ops::Model> build_llama(Builder& b);
 Result<ops::Model> build_mamba2(Builder& b);
 Result<ops::Model> build_mistral3(Builder& b);
+Result<ops::Model> build_olmo2(Builder& b);
 Result<ops::Model> build_phi3(Builder& b);
 Result<ops::Model> build_qwen2(Builder& b);
 Result<ops::Model> build_qwen3(Builder& b);
@@ -35,6 +36,7 @@ constexpr std::array families{
     Family{"llama", build_llama},
     Family{"mamba2", build_mamba2},
     Family{"mistral3", build_mistral3},
+    Family{"olmo2", build_olmo2},
     Family{"phi3", build_phi3},
     Family{"qwen2", build_qwen2},
     Family{"qwen3", build_qwen3},

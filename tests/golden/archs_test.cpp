@@ -48,7 +48,7 @@ const Family families[] = {
     {"llama-dense", 1.1e-7},  {"llama-moe", 1.1e-7},    {"mistral3-dense", 1.1e-7}, {"mistral3-moe", 1.1e-7},
     {"gpt2-dense", 3.7e-4},   {"qwen2-dense", 3.0e-7},  {"qwen3-dense", 1.1e-7},    {"qwen3moe-moe", 1.1e-7},
     {"gemma2-dense", 2.8e-4}, {"gemma3-dense", 2.8e-4}, {"phi3-dense", 3.2e-7},     {"gpt-oss-moe", 3.4e-7},
-    {"mamba2-dense", 1.1e-7},
+    {"olmo2-dense", 2.3e-7},  {"mamba2-dense", 1.1e-7},
 };
 
 double recorded(const std::string& name) {
@@ -197,6 +197,15 @@ const Mistake mistakes[] = {
      [](ops::Model& m) { edit_all<ops::Gate>(m, [](ops::Op&, ops::Gate& s) { s.alpha = 1; }); }},
     {"WindowMissing", "gpt-oss-moe",
      [](ops::Model& m) { edit_all<ops::Attend>(m, [](ops::Op&, ops::Attend& s) { s.window = 0; }); }},
+    {"NormByHead", "olmo2-dense",
+     [](ops::Model& m) {
+         edit_all<ops::Norm>(
+             m, [&](ops::Op& op, ops::Norm& s) { s.group = uses(m, op, "attn_q_norm.weight") ? 16 : s.group; });
+     }},
+    {"WindowOneTooNarrow", "olmo2-dense",
+     [](ops::Model& m) {
+         edit_all<ops::Attend>(m, [](ops::Op&, ops::Attend& s) { s.window -= s.window == 0 ? 0 : 1; });
+     }},
     {"StepBiasOfAnother", "mamba2-dense",
      [](ops::Model& m) { edit_all<ops::Scan>(m, [](ops::Op& op, ops::Scan&) { op.weight[2] = op.weight[1]; }); }},
     {"SkipOfAnother", "mamba2-dense",

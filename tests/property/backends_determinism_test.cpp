@@ -92,6 +92,7 @@ const std::pair<const char*, TinyModel> models_made_here[] = {
       .n_used = 2,
       .biases = true,
       .numbers = {{"attention.sliding_window", 33}}}},
+    {"olmo2", {.architecture = "olmo2"}},
     {"mamba2", {.architecture = "mamba2"}},
     {"mamba2 q8_0", {.architecture = "mamba2", .type = quant::Type::q8_0}},
 };
@@ -126,8 +127,9 @@ TEST(BackendsDeterminism, Stories) {
 
 TEST(BackendsDeterminism, GoldenFamilies) {
     WALLABY_NEED_DATA(data);
-    for (const char* name : {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense", "qwen3moe-moe",
-                             "gemma2-dense", "gemma3-dense", "phi3-dense", "gpt-oss-moe", "mamba2-dense"}) {
+    for (const char* name :
+         {"llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "gpt2-dense", "qwen3moe-moe", "gemma2-dense",
+          "gemma3-dense", "phi3-dense", "gpt-oss-moe", "olmo2-dense", "mamba2-dense"}) {
         SCOPED_TRACE(name);
         expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())),
                          100, 256, quant::Type::f32);

@@ -94,14 +94,17 @@ struct TinyModel {
                 continue;
             }
             const bool is_gemma = architecture == "gemma2" || architecture == "gemma3";
-            const bool is_gpt_oss = architecture == "gpt-oss";
-            norm(blk + "attn_norm");
-            if (!is_gpt_oss) { norm(blk + "ffn_norm"); }
-            if (is_gemma || is_gpt_oss) { norm(blk + "post_attention_norm"); }
-            if (is_gemma) { norm(blk + "post_ffw_norm"); }
+            const bool is_olmo2 = architecture == "olmo2", is_gpt_oss = architecture == "gpt-oss";
+            if (!is_olmo2) { norm(blk + "attn_norm"); }
+            if (!is_olmo2 && !is_gpt_oss) { norm(blk + "ffn_norm"); }
+            if (is_olmo2 || is_gemma || is_gpt_oss) { norm(blk + "post_attention_norm"); }
+            if (is_olmo2 || is_gemma) { norm(blk + "post_ffw_norm"); }
             if (architecture.starts_with("qwen3") || architecture == "gemma3") {
                 norm(blk + "attn_q_norm", head);
                 norm(blk + "attn_k_norm", head);
+            } else if (is_olmo2) {
+                norm(blk + "attn_q_norm", n_embd);
+                norm(blk + "attn_k_norm", n_kv);
             }
             if (is_gpt_oss) { put(blk + "attn_sinks.weight", {n_heads}, 0, 1, quant::Type::f32); }
             const bool is_phi3 = architecture == "phi3";

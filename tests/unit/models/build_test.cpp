@@ -29,7 +29,7 @@ TEST(ModelsBuild, FamiliesMadeHereAreAccepted) {
     EXPECT_EQ(refusal({.n_expert = 4, .n_used = 2}), "");
     EXPECT_EQ(refusal({.architecture = "mistral3"}), "");
     EXPECT_EQ(refusal({.architecture = "gpt2", .biases = true}), "");
-    for (const char* architecture : {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "mamba2"}) {
+    for (const char* architecture : {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "mamba2"}) {
         EXPECT_EQ(refusal({.architecture = architecture}), "") << architecture;
     }
     EXPECT_EQ(refusal({.architecture = "qwen3moe", .n_expert = 4, .n_used = 2}), "");
@@ -53,6 +53,8 @@ TEST(ModelsBuild, WindowsByLayer) {
     EXPECT_EQ(windows(tiny), (W{4096, 0, 4096, 0}));
     tiny.numbers = {{"attention.sliding_window", 9}};
     EXPECT_EQ(windows(tiny), (W{9, 0, 9, 0}));
+    tiny.architecture = "olmo2";
+    EXPECT_EQ(windows(tiny), (W{9, 9, 9, 0}));
     tiny.architecture = "phi3";
     EXPECT_EQ(windows(tiny), (W{9, 9, 9, 9}));
     tiny.numbers = {};
