@@ -99,10 +99,10 @@ Result<void> Session::evaluate(size_t n, size_t n_outputs, const std::stop_token
     return {};
 }
 
-Result<void> Session::evaluate_all(const std::stop_token& stop) {
+Result<void> Session::evaluate_until(size_t end, const std::stop_token& stop) {
     const size_t n_batch = model_->plan().settings.n_batch;
-    while (n_evaluated_ < tokens_.size()) {
-        const size_t left = tokens_.size() - n_evaluated_;
+    while (n_evaluated_ < end) {
+        const size_t left = end - n_evaluated_;
         const bool is_prompt = left > 1 || timings_.n_generated == 0;
         size_t n = std::min(left, n_batch);
         // The state before a prompt's last token is kept, so that a reply can be taken back or asked for again.
@@ -160,7 +160,7 @@ Result<Event> Session::next(const std::stop_token& stop) {
     if (n_evaluated_ == tokens_.size()) {
         rewind(tokens_.size() - 1);  // nothing new since a truncation: its logits are wanted again
     }
-    WALLABY_OK(evaluate_all(stop));
+    WALLABY_OK(evaluate_until(tokens_.size(), stop));
     const sampling::Choice choice = sampler_.sample(logits_, tokens_);
     timings_.n_generated++;
     event.ids.push_back(choice.token);
@@ -186,7 +186,7 @@ Result<Event> Session::next(const std::stop_token& stop) {
 Result<void> Session::score(std::span<const int32_t> tokens, const Sink& sink, const std::stop_token& stop) {
     WALLABY_OK(append(tokens));
     const size_t first = tokens_.size() - tokens.size();
-    if (n_evaluated_ < first) { WALLABY_OK(evaluate_all(stop)); }
+    WALLABY_OK(evaluate_until(first, stop));
     while (n_evaluated_ < tokens_.size()) {
         const size_t n =
             std::min({tokens_.size() - n_evaluated_, rows_per_score, size_t(model_->plan().settings.n_batch)});

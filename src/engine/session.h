@@ -66,7 +66,8 @@ class Session {
     // ErrorCode::cancelled; the session stays usable.
     Result<Event> next(const std::stop_token& stop);
 
-    // Appends and evaluates tokens and hands the logits [n_vocab] after each to the sink, in order.
+    // Appends and evaluates tokens and hands the logits [n_vocab] after each to the sink, in order. What was appended
+    // before and not evaluated yet comes first, without logits.
     using Sink = std::function<Result<void>(size_t index, std::span<const float> logits)>;
     Result<void> score(std::span<const int32_t> tokens, const Sink& sink, const std::stop_token& stop);
 
@@ -74,7 +75,8 @@ class Session {
     Session(std::shared_ptr<Model> model, SessionOptions options, const text::Tokenizer* tokenizer);
     // Evaluates tokens [n_evaluated_, n_evaluated_ + n), at most a batch; logits for the last n_outputs of them.
     Result<void> evaluate(size_t n, size_t n_outputs, const std::stop_token& stop);
-    Result<void> evaluate_all(const std::stop_token& stop);
+    // Evaluates tokens up to `end`; logits of the last one.
+    Result<void> evaluate_until(size_t end, const std::stop_token& stop);
     void rewind(size_t n);
     void begin_reply();
     void end_reply(Event& event, Finish finish);

@@ -294,6 +294,21 @@ TEST(EngineSession, ScoreGivesEveryRowInOrder) {
     EXPECT_EQ(rows, runner.feed(prompt));
 }
 
+TEST(EngineSession, ScoreEvaluatesWhatWasAppendedBefore) {
+    Fixture f({}, {.n_batch = 3, .k_type = quant::Type::f32, .v_type = quant::Type::f32});
+    const auto session = f.session();
+    ASSERT_TRUE(session->append(std::span(prompt).first(5)).ok());
+    std::vector<float> rows;
+    const auto sink = [&](size_t, std::span<const float> logits) -> Result<void> {
+        rows.insert(rows.end(), logits.begin(), logits.end());
+        return {};
+    };
+    ASSERT_TRUE(session->score(std::span(prompt).subspan(5), sink, {}).ok());
+    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    const auto all = runner.feed(prompt);
+    EXPECT_EQ(rows, std::vector<float>(all.begin() + 5 * TinyModel::n_vocab, all.end()));
+}
+
 TEST(EngineModel, TheAutomaticContext) {
     EXPECT_EQ(Fixture({.n_ctx = 100}).model->n_ctx(), 100u);
     EXPECT_EQ(Fixture({.n_ctx = 100000}).model->n_ctx(), 4096u);
