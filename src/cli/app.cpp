@@ -80,6 +80,13 @@ std::string for_terminal(std::string_view text, int fd) {
     return out;
 }
 
+void log(const ModelFlags& flags, base::LogLevel level, std::string_view text) {
+    if (level < base::LogLevel::warning && !flags.verbose) { return; }
+    const std::string line =
+        fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
+    (void)!::write(2, line.data(), line.size());
+}
+
 void ModelFlags::add_path(CLI::App& app) {
     app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required();
 }
@@ -126,15 +133,23 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     Loaded loaded;
     loaded.pool = std::make_unique<threads::Pool>(flags.n_threads);
     ProgressBar bar;
-    const auto log = [&](base::LogLevel level, std::string_view text) {
-        if (level < base::LogLevel::warning && !flags.verbose) { return; }
-        const std::string line =
-            fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
-        (void)!::write(2, line.data(), line.size());
-    };
-    engine::Resources resources{*loaded.pool, log, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
+    const auto log_line = [&](base::LogLevel level, std::string_view text) { log(flags, level, text); };
+    engine::Resources resources{*loaded.pool, log_line, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
     WALLABY_TRY(loaded.model, engine::Model::load(flags.path, options, resources));
     return loaded;
+}
+
+Result<std::string> read_text(const std::string& path) {
+    WALLABY_TRY(const auto file, base::open_file(path));
+    if (file->size() > text::Tokenizer::max_text_bytes) {
+        return Error{ErrorCode::capacity,
+                     fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::max_text_bytes),
+                     {path, "", {}},
+                     ""};
+    }
+    std::string text(file->size(), '\0');
+    WALLABY_OK(file->read(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+    return text;
 }
 
 Result<std::vector<int32_t>> parse_ids(const std::string& list) {

@@ -28,6 +28,7 @@ std::function<int()> define_run(CLI::App& app);
 std::function<int()> define_inspect(CLI::App& app);
 std::function<int()> define_tokenize(CLI::App& app);
 std::function<int()> define_logits(CLI::App& app);
+std::function<int()> define_eval(CLI::App& app);
 
 // Prints "wallaby: MESSAGE" on standard error and returns the exit code that goes with the error.
 int report(const Error& error);
@@ -51,12 +52,18 @@ struct ModelFlags {
     void add_context(CLI::App& app);
 };
 
+// A line on standard error: warnings always, the rest with -v.
+void log(const ModelFlags& flags, base::LogLevel level, std::string_view text);
+
 // A pool and the model loaded on it, with a progress bar on a terminal.
 struct Loaded {
     std::unique_ptr<threads::Pool> pool;
     std::shared_ptr<engine::Model> model;
 };
 Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop);
+
+// A whole text file, of the length that the tokenizer takes.
+Result<std::string> read_text(const std::string& path);
 
 // "1,2,3" as token ids.
 Result<std::vector<int32_t>> parse_ids(const std::string& list);

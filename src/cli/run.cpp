@@ -35,15 +35,7 @@ Result<std::optional<std::string>> one_shot_prompt(const Flags& flags) {
     if (flags.prompt) { return flags.prompt; }
     if (flags.prompt_flag) { return flags.prompt_flag; }
     if (!flags.prompt_file) { return std::optional<std::string>(); }
-    WALLABY_TRY(const auto file, base::open_file(*flags.prompt_file));
-    if (file->size() > text::Tokenizer::max_text_bytes) {
-        return Error{ErrorCode::capacity,
-                     fmt::format("is {} bytes long, the limit is {}", file->size(), text::Tokenizer::max_text_bytes),
-                     {*flags.prompt_file, "", {}},
-                     ""};
-    }
-    std::string text(file->size(), '\0');
-    WALLABY_OK(file->read(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+    WALLABY_TRY(std::string text, read_text(*flags.prompt_file));
     return std::optional<std::string>(std::move(text));
 }
 

@@ -1,9 +1,9 @@
 // stories260K, a trained model: the reference text, tokens, logits and perplexities of DATA.md.
 #include <gtest/gtest.h>
 
-#include "base/math.h"
 #include "engine/session.h"
-#include "sampling/sampler.h"
+#include "eval/divergence.h"
+#include "eval/perplexity.h"
 #include "support/data.h"
 #include "support/runner.h"
 
@@ -19,14 +19,18 @@ std::vector<int32_t> read_ids(const std::filesystem::path& path) {
     return ids;
 }
 
-// Mean negative log-likelihood of tokens[first + 1 …] given those before.
-double mean_nll(const std::vector<float>& logits, const std::vector<int32_t>& tokens, size_t first, uint32_t n_vocab) {
-    double sum = 0;
-    for (size_t i = first; i + 1 < tokens.size(); i++) {
-        sum -= sampling::log_probability(std::span(logits).subspan(i * n_vocab, n_vocab), tokens[i + 1]);
+// A model loaded for chunks of n_ctx tokens.
+struct Scorer {
+    threads::Pool pool{2};
+    std::shared_ptr<engine::Model> model;
+    std::unique_ptr<engine::Session> session;
+
+    Scorer(const std::filesystem::path& path, uint32_t n_ctx) {
+        const engine::LoadOptions options{.n_ctx = n_ctx, .k_type = quant::Type::f32, .v_type = quant::Type::f32};
+        model = must(engine::Model::load(path.string(), options, {pool, {}, {}, {}}));
+        session = must(engine::Session::create(model, {}));
     }
-    return sum / double(tokens.size() - 1 - first);
-}
+};
 
 class GoldenStories : public ::testing::Test {
   protected:
@@ -54,34 +58,57 @@ TEST_F(GoldenStories, PerplexityOfTheFirstWindow) {
     auto tokens = read_ids(folder_ / "tinystories_sample_tokens.txt");
     ASSERT_GE(tokens.size(), 512u);
     tokens.resize(512);
-    Runner runner((folder_ / "stories260K.gguf").string(), {});
-    const double nll = mean_nll(runner.feed(tokens), tokens, 0, 512);
-    EXPECT_NEAR(nll, 1.758743, 1e-6);
-    EXPECT_NEAR(base::exp(nll), 5.80514, 1e-5);  // required: ± 0.001
+    const Scorer f32(folder_ / "stories260K.gguf", 512);
+    const auto result = must(eval::perplexity(*f32.session, {tokens, 512, 0}, nullptr, {}, {}));
+    EXPECT_EQ(result.n_scored, 511u);
+    EXPECT_NEAR(result.nll.value, 1.758743, 1e-6);
+    EXPECT_NEAR(result.ppl.value, 5.80514, 1e-5);  // required: ± 0.001
 }
 
 // llama-perplexity -c 256: windows of 256 that begin with BOS, scored over their second half.
 TEST_F(GoldenStories, PerplexityInWindowsOf256) {
     const auto tokens = read_ids(folder_ / "tinystories_sample_tokens.txt");
+    const std::string text = read_file(folder_ / ".." / ".." / "text" / "tinystories_sample.txt");
     const std::pair<const char*, double> expected[] = {
         {"stories260K.gguf", 6.8981}, {"stories260K-Q8_0.gguf", 6.9245}, {"stories260K-Q4_0.gguf", 7.6621}};
     for (const auto& [name, perplexity] : expected) {
-        Runner runner((folder_ / name).string(), {});
-        double sum = 0;
-        size_t n = 0;
-        for (size_t first = 0; first + 256 <= tokens.size(); first += 256) {
-            std::vector<int32_t> window(tokens.begin() + std::ptrdiff_t(first),
-                                        tokens.begin() + std::ptrdiff_t(first) + 256);
-            window[0] = 1;
-            runner.reset();
-            sum += mean_nll(runner.feed(window), window, 128, 512);
-            n++;
-        }
-        const double ours = base::exp(sum / double(n));
-        std::printf("[ measured ] %s: perplexity %.4f, llama.cpp %.4f (%+.3f %%)\n", name, ours, perplexity,
-                    100 * (ours / perplexity - 1));
+        const Scorer scorer(folder_ / name, 256);
+        const auto chunks = must(eval::cut_text(*scorer.model, text, 256, {}));
+        EXPECT_EQ(chunks.tokens, must(eval::cut(tokens, 256, {}, 1)).tokens);
+        EXPECT_EQ(chunks.n_chunks(), 7u);
+        const auto result = must(eval::perplexity(*scorer.session, chunks, nullptr, {}, {}));
+        const double ours = result.ppl.value;
+        std::printf("[ measured ] %s: perplexity %.4f +/- %.5f, llama.cpp %.4f (%+.3f %%)\n", name, ours,
+                    result.ppl.error, perplexity, 100 * (ours / perplexity - 1));
         EXPECT_NEAR(ours / perplexity, 1, 0.005) << name;
     }
+}
+
+TEST_F(GoldenStories, DivergenceGrowsWithCoarserWeights) {
+    const std::string path = ::testing::TempDir() + "wallaby_" + std::to_string(::getpid()) + "_stories.base";
+    {
+        const Scorer f32(folder_ / "stories260K.gguf", 256);
+        const auto chunks = must(eval::cut(read_ids(folder_ / "tinystories_sample_tokens.txt"), 256, 3, 1));
+        auto writer = must(eval::BaseWriter::create(path, chunks, f32.model->n_vocab(),
+                                                    eval::vocabulary_digest(*must(f32.model->tokenizer()))));
+        must(eval::perplexity(*f32.session, chunks, &writer, {}, {}));
+        ASSERT_TRUE(writer.commit().ok());
+    }
+    std::vector<eval::Divergence> found;
+    for (const char* name : {"stories260K.gguf", "stories260K-Q8_0.gguf", "stories260K-Q4_0.gguf"}) {
+        const Scorer scorer(folder_ / name, 256);
+        auto base = must(eval::BaseReader::open(must(base::open_file(path))));
+        found.push_back(must(eval::divergence(*scorer.session, base, {}, {})));
+        const eval::Divergence& d = found.back();
+        std::printf("[ measured ] %s: KL %.6f +/- %.6f, same top %.2f %%, RMS dp %.3f %%\n", name, d.kld.value,
+                    d.kld.error, 100 * d.same_top.value, 100 * d.dp_rms.value);
+    }
+    std::filesystem::remove(path);
+    EXPECT_EQ(found[0].kld_max, 0);
+    EXPECT_EQ(found[0].same_top.value, 1);
+    EXPECT_GT(found[1].kld.value, 0);
+    EXPECT_LT(100 * found[1].kld.value, found[2].kld.value);
+    EXPECT_GT(found[1].same_top.value, found[2].same_top.value);
 }
 
 TEST_F(GoldenStories, EngineWritesTheReferenceText) {

@@ -1,0 +1,300 @@
+// wallaby eval: how well a model predicts a text (perplexity), and how far it lies from another (kl). Numbers, names
+// and chunking are llama-perplexity's, so that results compare.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/interrupt.h"
+#include "eval/divergence.h"
+#include "eval/perplexity.h"
+
+namespace wallaby::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using eval::Estimate;
+
+constexpr uint32_t default_n_ctx = 512;
+
+struct Flags {
+    ModelFlags model;
+    std::string text_file, save_base, base;
+    int64_t n_chunks = -1;
+    std::string output = "text";
+};
+
+std::string dump(const Json& object) {
+    return Json::array({object}).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json json_of(const Estimate& x) { return {{"value", x.value}, {"error", x.error}}; }
+
+// One line on standard error that is written over, where that is a terminal; gone at the end.
+class StatusLine {
+  public:
+    ~StatusLine() { write("\r\x1b[K"); }
+    void show(const std::string& text) { write("\r\x1b[K" + text); }
+
+  private:
+    void write(const std::string& text) const {
+        if (is_terminal_) { (void)!::write(2, text.data(), text.size()); }
+    }
+    bool is_terminal_ = ::isatty(2) != 0;
+};
+
+// As llama.cpp's -f, which leaves out one newline at the end.
+Result<std::string> text_of(const std::string& path) {
+    WALLABY_TRY(std::string text, read_text(path));
+    if (text.ends_with('\n')) { text.pop_back(); }
+    return text;
+}
+
+Result<eval::Chunks> chunks_of(const Flags& flags, const engine::Model& model) {
+    if (flags.n_chunks == 0 || flags.n_chunks < -1 || flags.n_chunks > int64_t(1) << 30) {
+        return Error{ErrorCode::argument,
+                     fmt::format("is {}, but must be 1 to 2^30, or -1 (all)", flags.n_chunks),
+                     {"", "--chunks", {}},
+                     ""};
+    }
+    WALLABY_TRY(const std::string text, text_of(flags.text_file));
+    auto chunks = eval::cut_text(model, text, model.n_ctx(),
+                                 flags.n_chunks < 0 ? std::nullopt : std::optional(uint32_t(flags.n_chunks)));
+    if (!chunks.ok() && chunks.error().where.file.empty()) {
+        Error error = std::move(chunks).error();
+        error.where.file = flags.text_file;
+        return error;
+    }
+    return chunks;
+}
+
+// --- Perplexity, and the logits of a base model
+
+std::string perplexity_text(const eval::Perplexity& p) {
+    std::string out;
+    for (size_t i = 0; i < p.running.size(); i++) { out += fmt::format("[{}]{:.4f},", i + 1, p.running[i].value); }
+    return fmt::format("{}\nFinal estimate: PPL = {:.4f} +/- {:.5f}\n", out, p.ppl.value, p.ppl.error);
+}
+
+std::string perplexity_json(const Flags& flags, const eval::Chunks& chunks, const eval::Perplexity& p) {
+    Json running = Json::array();
+    for (const Estimate& ppl : p.running) { running.push_back(json_of(ppl)); }
+    return dump({{"model", flags.model.path},
+                 {"text", flags.text_file},
+                 {"n_ctx", chunks.n_ctx},
+                 {"n_chunks", chunks.n_chunks()},
+                 {"n_scored", p.n_scored},
+                 {"ppl", json_of(p.ppl)},
+                 {"nll", json_of(p.nll)},
+                 {"running", std::move(running)}});
+}
+
+Result<std::string> perplexity(Flags flags) {
+    Interrupt interrupt;
+    const std::stop_token stop = interrupt.arm();
+    if (flags.model.n_ctx == 0) { flags.model.n_ctx = default_n_ctx; }
+    WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
+    const engine::Model& model = *loaded.model;
+    WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, model));
+    std::optional<eval::BaseWriter> writer;
+    if (!flags.save_base.empty()) {
+        WALLABY_TRY(const text::Tokenizer* tokenizer, model.tokenizer());
+        WALLABY_TRY(eval::BaseWriter created, eval::BaseWriter::create(flags.save_base, chunks, model.n_vocab(),
+                                                                       eval::vocabulary_digest(*tokenizer)));
+        writer.emplace(std::move(created));
+        log(flags.model, base::LogLevel::info,
+            fmt::format("{}: {} MiB of logits", flags.save_base,
+                        eval::BaseWriter::file_bytes(chunks, model.n_vocab()) >> 20));
+    }
+    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
+    StatusLine status;
+    const auto progress = [&](size_t n_done, size_t n_total, const Estimate& ppl) {
+        status.show(fmt::format("chunk {} of {}, PPL = {:.4f} +/- {:.5f}", n_done, n_total, ppl.value, ppl.error));
+    };
+    WALLABY_TRY(const eval::Perplexity result,
+                eval::perplexity(*session, chunks, writer ? &*writer : nullptr, progress, stop));
+    if (writer) { WALLABY_OK(writer->commit()); }
+    return flags.output == "json" ? perplexity_json(flags, chunks, result) : perplexity_text(result);
+}
+
+// --- Divergence
+
+std::string percent(const Estimate& x) { return fmt::format("{:6.3f} ± {:5.3f} %", 100 * x.value, 100 * x.error); }
+
+std::string divergence_text(const eval::Divergence& d) {
+    std::string out = "====== Perplexity statistics ======\n";
+    const auto line = [&](std::string_view name, const Estimate& x) {
+        out += fmt::format("{:<30}: {:10.6f} ± {:10.6f}\n", name, x.value, x.error);
+    };
+    line("Mean PPL(Q)", d.ppl);
+    line("Mean PPL(base)", d.ppl_base);
+    out += fmt::format("Cor(ln(PPL(Q)), ln(PPL(base))): {:6.2f}%\n", 100 * d.correlation);
+    line("Mean ln(PPL(Q)/PPL(base))", d.log_ratio);
+    line("Mean PPL(Q)/PPL(base)", d.ratio);
+    line("Mean PPL(Q)-PPL(base)", d.difference);
+
+    out += "\n====== KL divergence statistics ======\n";
+    out +=
+        fmt::format("Mean    KLD: {:10.6f} ± {:10.6f}\nMaximum KLD: {:10.6f}\n", d.kld.value, d.kld.error, d.kld_max);
+    const auto kld_percentile = [&](const eval::Percentile& p) {
+        out += fmt::format("{:4.1f}%   KLD: {:10.6f}\n", 100 * p.fraction, p.value);
+    };
+    const auto split = [](const std::vector<eval::Percentile>& all) {
+        return std::find_if(all.begin(), all.end(), [](const eval::Percentile& p) { return p.fraction < 0.5; });
+    };
+    std::for_each(d.kld_percentiles.begin(), split(d.kld_percentiles), kld_percentile);
+    out += fmt::format("Median  KLD: {:10.6f}\n", d.kld_median);
+    std::for_each(split(d.kld_percentiles), d.kld_percentiles.end(), kld_percentile);
+    out += fmt::format("Minimum KLD: {:10.6f}\n", d.kld_min);
+
+    out += "\n====== Token probability statistics ======\n";
+    out += fmt::format("Mean    Δp: {}\nMaximum Δp: {:6.3f}%\n", percent(d.dp), 100 * d.dp_max);
+    const auto dp_percentile = [&](const eval::Percentile& p) {
+        out += fmt::format("{:4.1f}%   Δp: {:6.3f}%\n", 100 * p.fraction, 100 * p.value);
+    };
+    std::for_each(d.dp_percentiles.begin(), split(d.dp_percentiles), dp_percentile);
+    out += fmt::format("Median  Δp: {:6.3f}%\n", 100 * d.dp_median);
+    std::for_each(split(d.dp_percentiles), d.dp_percentiles.end(), dp_percentile);
+    out += fmt::format("Minimum Δp: {:6.3f}%\nRMS Δp    : {}\nSame top p: {}\n", 100 * d.dp_min, percent(d.dp_rms),
+                       percent(d.same_top));
+    return out;
+}
+
+Json json_of(const std::vector<eval::Percentile>& percentiles) {
+    Json out = Json::object();
+    for (const eval::Percentile& p : percentiles) { out[fmt::format("{:g}", 100 * p.fraction)] = p.value; }
+    return out;
+}
+
+std::string divergence_json(const Flags& flags, const eval::Chunks& chunks, const eval::Divergence& d) {
+    return dump({{"model", flags.model.path},
+                 {"base", flags.base},
+                 {"n_ctx", chunks.n_ctx},
+                 {"n_chunks", chunks.n_chunks()},
+                 {"n_scored", d.n_scored},
+                 {"ppl", json_of(d.ppl)},
+                 {"ppl_base", json_of(d.ppl_base)},
+                 {"nll_correlation", d.correlation},
+                 {"ln_ppl_ratio", json_of(d.log_ratio)},
+                 {"ppl_ratio", json_of(d.ratio)},
+                 {"ppl_difference", json_of(d.difference)},
+                 {"kld",
+                  {{"mean", json_of(d.kld)},
+                   {"min", d.kld_min},
+                   {"median", d.kld_median},
+                   {"max", d.kld_max},
+                   {"percentiles", json_of(d.kld_percentiles)}}},
+                 {"delta_p",
+                  {{"mean", json_of(d.dp)},
+                   {"rms", json_of(d.dp_rms)},
+                   {"min", d.dp_min},
+                   {"median", d.dp_median},
+                   {"max", d.dp_max},
+                   {"percentiles", json_of(d.dp_percentiles)}}},
+                 {"same_top", json_of(d.same_top)}});
+}
+
+Result<std::string> divergence(Flags flags) {
+    Interrupt interrupt;
+    const std::stop_token stop = interrupt.arm();
+    WALLABY_TRY(auto source, base::open_file(flags.base));
+    WALLABY_TRY(eval::BaseReader base, eval::BaseReader::open(std::move(source)));
+    const uint32_t n_ctx = base.chunks().n_ctx;
+    if (flags.model.n_ctx != 0 && flags.model.n_ctx != n_ctx) {
+        return Error{ErrorCode::argument,
+                     fmt::format("is {}, but the base logits are of chunks of {} tokens", flags.model.n_ctx, n_ctx),
+                     {"", "-c", {}},
+                     "Leave it out"};
+    }
+    if (flags.n_chunks != -1 && flags.text_file.empty()) {
+        return Error{ErrorCode::argument,
+                     "belongs to -f: all chunks of the base logits are compared",
+                     {"", "--chunks", {}},
+                     "Leave it out"};
+    }
+    flags.model.n_ctx = n_ctx;
+    WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
+    WALLABY_OK(eval::check_vocabulary(*loaded.model, base));
+    if (!flags.text_file.empty()) {
+        WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, *loaded.model));
+        WALLABY_OK(eval::check_chunks(chunks, base));
+    }
+    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
+    StatusLine status;
+    const auto progress = [&](size_t n_done, size_t n_total, const eval::DivergenceSum::Running& r) {
+        status.show(fmt::format("chunk {} of {}, PPL = {:.4f}, KLD = {:.5f} ± {:.5f}, same top {}", n_done, n_total,
+                                r.ppl.value, r.kld.value, r.kld.error, percent(r.same_top)));
+    };
+    WALLABY_TRY(const eval::Divergence result, eval::divergence(*session, base, progress, stop));
+    return flags.output == "json" ? divergence_json(flags, base.chunks(), result) : divergence_text(result);
+}
+
+// --- Flags
+
+void add_flags(CLI::App& app, Flags& flags) {
+    flags.model.add_path(app);
+    app.add_option("--chunks", flags.n_chunks, "chunks of the text that are used; -1: all")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("-o,--output", flags.output, "how results are printed: text, json")
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
+    flags.model.add_threads(app);
+    flags.model.add_context(app);
+}
+
+CLI::Option* add_save_base(CLI::App& app, Flags& flags, const std::string& names) {
+    return app
+        .add_option(names, flags.save_base,
+                    "also write the logits there, for eval kl --base (4 bytes × vocabulary a scored token)")
+        ->type_name("FILE");
+}
+
+int finish(const Result<std::string>& text) {
+    if (!text.ok()) { return report(text.error()); }
+    return print(*text) ? exit_ok : exit_failed;
+}
+
+}  // namespace
+
+std::function<int()> define_eval(CLI::App& app) {
+    app.require_subcommand(1);
+    auto ppl = std::make_shared<Flags>(), kl = std::make_shared<Flags>();
+
+    CLI::App* ppl_app =
+        app.add_subcommand("perplexity", "perplexity of a text, cut and counted as llama-perplexity does");
+    add_flags(*ppl_app, *ppl);
+    ppl_app->add_option("-f,--file", ppl->text_file, "the text; a newline at its end is left out")
+        ->type_name("FILE")
+        ->required();
+    add_save_base(*ppl_app, *ppl, "--save-base,--kl-divergence-base");
+
+    CLI::App* kl_app = app.add_subcommand("kl", "how far a model's predictions lie from those of a base model");
+    kl_app->footer(
+        "First the base: eval kl -m BASE -f TEXT --save-base FILE; then others: eval kl -m MODEL --base FILE.");
+    add_flags(*kl_app, *kl);
+    CLI::Option* file = kl_app
+                            ->add_option("-f,--file", kl->text_file,
+                                         "the text; with --base: checks that the base logits are of that text")
+                            ->type_name("FILE");
+    CLI::Option* base =
+        kl_app->add_option("--base,--kl-divergence-base", kl->base, "logits to compare with")->type_name("FILE");
+    CLI::Option* save = add_save_base(*kl_app, *kl, "--save-base")->needs(file);
+    save->excludes(base);
+
+    for (CLI::App* sub : {ppl_app, kl_app}) {
+        sub->get_option("--ctx-size")->description("tokens of a chunk; 0: 512, or what the base logits have");
+    }
+    return [ppl, kl, ppl_app] {
+        if (ppl_app->parsed()) { return finish(perplexity(*ppl)); }
+        if (!kl->base.empty()) { return finish(divergence(*kl)); }
+        if (!kl->save_base.empty()) { return finish(perplexity(*kl)); }
+        return report(Error{ErrorCode::argument,
+                            "neither is given",
+                            {"", "--base, --save-base", {}},
+                            "Name the logits to compare with, or where those of the base model go"});
+    };
+}
+
+}  // namespace wallaby::cli

@@ -1,0 +1,29 @@
+#include "eval/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/math.h"
+
+namespace wallaby::eval {
+
+Result<LogSoftmax> LogSoftmax::of(std::span<const float> logits) {
+    const auto bad = std::find_if_not(logits.begin(), logits.end(), [](float l) { return std::isfinite(l); });
+    if (bad != logits.end() || logits.empty()) {
+        return Error{ErrorCode::numeric,
+                     logits.empty() ? "there are no logits"
+                                    : fmt::format("the logit of token {} is {}", bad - logits.begin(), *bad),
+                     {},
+                     ""};
+    }
+    LogSoftmax s;
+    const auto top = std::max_element(logits.begin(), logits.end());
+    s.argmax_ = size_t(top - logits.begin());
+    s.top_ = *top;
+    double sum = 0;
+    for (const float l : logits) { sum += base::exp(l - s.top_); }
+    s.log_sum_ = base::log(sum);
+    return s;
+}
+
+}  // namespace wallaby::eval
