@@ -50,7 +50,7 @@ TEST_F(Cli, VersionAndHelp) {
     EXPECT_EQ(wallaby_run({"--version"}).out.rfind("wallaby ", 0), 0u);
     const Ran help = wallaby_run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* verb : {"run", "inspect", "tokenize", "logits"}) {
+    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval"}) {
         EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     }
     EXPECT_EQ(wallaby_run({"run", "--help"}).code, 0);

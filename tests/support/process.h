@@ -21,7 +21,8 @@ struct Ran {
 
 struct RunOptions {
     std::string input = {};
-    int interrupt_after_ms = 0;  // SIGINT once, after the first output and this long
+    int interrupt_after_ms = 0;                 // SIGINT once, after the first output and this long
+    bool interrupt_after_error_output = false;  // the first output on standard error starts that time too
 };
 
 inline Ran run_program(const std::vector<std::string>& words, const RunOptions& options = {}) {
@@ -65,7 +66,8 @@ inline Ran run_program(const std::vector<std::string>& words, const RunOptions& 
                 continue;
             }
             (i == 0 ? ran.out : ran.err).append(piece, size_t(n));
-            if (i == 0 && options.interrupt_after_ms != 0 && !interrupter.joinable()) {
+            const bool counts = i == 0 || options.interrupt_after_error_output;
+            if (counts && options.interrupt_after_ms != 0 && !interrupter.joinable()) {
                 interrupter = std::thread([&] {
                     std::this_thread::sleep_for(std::chrono::milliseconds(options.interrupt_after_ms));
                     ::kill(pid, SIGINT);
