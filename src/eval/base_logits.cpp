@@ -121,7 +121,7 @@ Result<BaseReader> BaseReader::open(std::unique_ptr<base::ByteSource> source) {
     tokens.resize(size_t(n_chunks) * n_ctx);
     WALLABY_OK(source->read(header_bytes, {reinterpret_cast<uint8_t*>(tokens.data()), 4 * tokens.size()}));
     for (size_t i = 0; i < tokens.size(); i++) {
-        if (tokens[i] < 0 || uint32_t(tokens[i]) >= reader.n_vocab_) {
+        if (uint32_t(tokens[i]) >= reader.n_vocab_) {  // negative ones too
             return malformed(*source, "tokens", header_bytes + 4 * i,
                              fmt::format("token {} is not one of {}", tokens[i], reader.n_vocab_));
         }

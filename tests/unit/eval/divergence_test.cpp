@@ -59,6 +59,28 @@ TEST(EvalDivergence, TwoToyRowsByHand) {
     EXPECT_EQ(d.same_top.error, 0.5);
 }
 
+// The toy rows above mirror each other; here every quantity has its sign.
+TEST(EvalDivergence, WhichWayEachQuantityPoints) {
+    DivergenceSum sum;
+    ASSERT_TRUE(sum.add(Row{log3, 0}, Row{0, 0}, 0).ok());  // base 3/4, 1/4; Q 1/2, 1/2
+    constexpr double tolerance = 1e-7;
+    const Divergence one = sum.result();
+    EXPECT_NEAR(one.kld.value, 0.75 * std::log(1.5) + 0.25 * std::log(0.5), tolerance);
+    EXPECT_NEAR(one.dp.value, 0.5 - 0.75, tolerance);
+    EXPECT_NEAR(one.ppl.value, 2, tolerance);
+    EXPECT_NEAR(one.ppl_base.value, 4.0 / 3, tolerance);
+    EXPECT_NEAR(one.log_ratio.value, std::log(1.5), tolerance);
+    EXPECT_NEAR(one.ratio.value, 1.5, tolerance);
+    EXPECT_NEAR(one.difference.value, 2 - 4.0 / 3, tolerance);
+    EXPECT_EQ(one.same_top.value, 1);
+    EXPECT_EQ(one.kld.error + one.same_top.error + one.dp_rms.error, 0);
+    // Δp −1/4 and 0: mean square 1/32 ± 1/32, and its root's error is half of that over the root.
+    ASSERT_TRUE(sum.add(Row{0, 0}, Row{0, 0}, 0).ok());
+    EXPECT_NEAR(sum.result().dp_rms.value, std::sqrt(1.0 / 32), tolerance);
+    EXPECT_NEAR(sum.result().dp_rms.error, 0.5 / 32 / std::sqrt(1.0 / 32), tolerance);
+    EXPECT_NEAR(sum.running().log_ratio.value, std::log(1.5) / 2, tolerance);
+}
+
 TEST(EvalDivergence, ADirectionAndAnOffset) {
     DivergenceSum forward, backward, shifted;
     ASSERT_TRUE(forward.add(Row{2, 0, 1}, Row{0, 0, 0}, 2).ok());
