@@ -104,6 +104,16 @@ AtomicFile::~AtomicFile() {
     ::unlink(temporary_.c_str());
 }
 
+Result<void> AtomicFile::reserve(uint64_t n_bytes) {
+    // KEEP_SIZE: the file still ends where the writing ends. File systems that cannot reserve are none the worse.
+    int status = 0;
+    do { status = ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, off_t(n_bytes)); } while (status != 0 && errno == EINTR);
+    if (status != 0 && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) {
+        return io_error(temporary_, fmt::format("reserve {} bytes for", n_bytes), errno);
+    }
+    return {};
+}
+
 Result<void> AtomicFile::write(std::span<const uint8_t> bytes) {
     while (!bytes.empty()) {
         const ssize_t n = ::write(fd_, bytes.data(), bytes.size());

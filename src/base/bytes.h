@@ -1,4 +1,5 @@
 // Where bytes come from: a file read with pread, or memory. Reads are positioned, bounded and thread-safe.
+// Where they go: a file that is there whole or not at all.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -48,17 +49,31 @@ class MemorySource final : public ByteSource {
     std::string name_;
 };
 
+// Takes bytes in order. What was written counts only after commit(); destroyed before, the sink leaves nothing.
+class ByteSink {
+  public:
+    virtual ~ByteSink() = default;
+    // For messages: the path that is to appear, or a description.
+    virtual const std::string& name() const = 0;
+    // Announces how many bytes will be written in all, so that a lack of room shows before the work is done.
+    virtual Result<void> reserve(uint64_t n_bytes) = 0;
+    virtual Result<void> write(std::span<const uint8_t> bytes) = 0;
+    virtual Result<void> commit() = 0;
+};
+
 // Writes a whole file so that a reader sees the old content or the new, never a part: a temporary file beside `path`,
 // fsync, rename. Nothing is left behind on failure. Only a regular file is ever replaced, never a device or a FIFO.
-class AtomicFile {
+class AtomicFile final : public ByteSink {
   public:
     static Result<AtomicFile> create(const std::string& path);
     AtomicFile(AtomicFile&& other) noexcept;
     AtomicFile& operator=(AtomicFile&&) = delete;
-    ~AtomicFile();  // removes the temporary file unless commit() succeeded
+    ~AtomicFile() override;  // removes the temporary file unless commit() succeeded
 
-    Result<void> write(std::span<const uint8_t> bytes);
-    Result<void> commit();
+    const std::string& name() const override { return path_; }
+    Result<void> reserve(uint64_t n_bytes) override;
+    Result<void> write(std::span<const uint8_t> bytes) override;
+    Result<void> commit() override;
 
   private:
     AtomicFile(int fd, std::string path, std::string temporary)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <new>
 #include <vector>
 
@@ -63,6 +64,8 @@ int run(int argc, char** argv) {
 }  // namespace wallaby::cli
 
 int main(int argc, char** argv) {
+    // A file over the limit of its size shall be an error that is reported and cleaned up after, not a signal.
+    std::signal(SIGXFSZ, SIG_IGN);
     // Handlers only write: what led here may be that nothing can be allocated.
     try {
         return wallaby::cli::run(argc, argv);

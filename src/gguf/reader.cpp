@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/checked.h"
+#include "gguf/rules.h"
 
 namespace wallaby::gguf {
 namespace {
@@ -172,12 +173,8 @@ Result<void> read_value(Cursor& in, Place& place) {
 Result<Cursor::Text> read_name(Cursor& in, std::string_view what, uint64_t max_bytes) {
     const uint64_t start = in.position();
     WALLABY_TRY(const Cursor::Text name, in.text(what));
-    if (name.length == 0 || name.length > max_bytes) {
-        return in.fail_at(start, fmt::format("{} of {} bytes: 1 to {} are allowed", what, name.length, max_bytes), "");
-    }
-    const auto is_control = [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; };
-    if (std::ranges::any_of(in.view(name), is_control)) {
-        return in.fail_at(start, fmt::format("{} with control characters", what), "");
+    if (auto problem = name_problem(what, in.view(name), max_bytes)) {
+        return in.fail_at(start, *std::move(problem), "");
     }
     return name;
 }
@@ -193,33 +190,16 @@ Result<Place> read_kv(Cursor& in, const Limits& limits) {
 Result<void> read_shape(Cursor& in, Tensor& tensor) {
     const uint64_t dims_at = in.position();
     WALLABY_TRY(tensor.n_dims, in.number<uint32_t>("its dimension count"));
-    if (tensor.n_dims < 1 || tensor.n_dims > tensor.dims.size()) {
-        return in.fail_at(dims_at, fmt::format("has {} dimensions: 1 to 4 are allowed", tensor.n_dims), "");
-    }
-    uint64_t n_elements = 1;
-    for (uint32_t i = 0; i < tensor.n_dims; i++) {
+    for (uint32_t i = 0; tensor.n_dims <= tensor.dims.size() && i < tensor.n_dims; i++) {
         WALLABY_TRY(tensor.dims[i], in.number<uint64_t>("a dimension"));
-        const auto product = base::checked_mul(n_elements, tensor.dims[i]);
-        if (tensor.dims[i] == 0 || !product || *product > uint64_t(1) << 62) {
-            return in.fail_at(
-                dims_at, fmt::format("dimension {} is {}: the shape is empty or overflows", i, tensor.dims[i]), "");
-        }
-        n_elements = *product;
     }
+    if (auto problem = shape_problem(tensor)) { return in.fail_at(dims_at, *std::move(problem), ""); }
     const uint64_t type_at = in.position();
     WALLABY_TRY(const uint32_t type, in.number<uint32_t>("its type"));
     const quant::Format* format = quant::find_format(type);
     if (format == nullptr) { return in.fail_at(type_at, fmt::format("has the unknown type {}", type), ""); }
     tensor.type = format->type;
-    if (tensor.dims[0] % format->block_len != 0) {
-        return in.fail_at(dims_at,
-                          fmt::format("has rows of {}, not a multiple of the {} weights in a block of {}",
-                                      tensor.dims[0], format->block_len, format->name),
-                          "");
-    }
-    const auto n_bytes = base::checked_mul(n_elements / format->block_len, format->block_bytes);
-    if (!n_bytes) { return in.fail_at(dims_at, "its size in bytes overflows", ""); }
-    tensor.n_bytes = *n_bytes;
+    if (auto problem = size_problem(tensor)) { return in.fail_at(dims_at, *std::move(problem), ""); }
     WALLABY_TRY(tensor.offset, in.number<uint64_t>("its data offset"));
     return {};
 }
@@ -234,19 +214,12 @@ Result<Tensor> read_tensor(Cursor& in, const Limits& limits) {
 }
 
 Result<uint64_t> read_alignment(const Metadata& metadata) {
-    constexpr std::string_view key = "general.alignment";
-    const Value* value = metadata.find(key);
+    const Value* value = metadata.find(alignment_key);
     if (value == nullptr) { return uint64_t(32); }
-    if (value->type != ValueType::u32) {
-        return metadata.error(ErrorCode::format, key,
-                              fmt::format("is of type {}, but must be a u32", name_of(value->type)));
+    if (auto problem = alignment_problem(*value)) {
+        return metadata.error(ErrorCode::format, alignment_key, *std::move(problem));
     }
-    const auto n = uint64_t(*value->integer());
-    if (n < 1 || n > 65536 || (n & (n - 1)) != 0) {
-        return metadata.error(ErrorCode::format, key,
-                              fmt::format("is {}: a power of two from 1 to 65536 is required", n));
-    }
-    return n;
+    return uint64_t(*value->integer());
 }
 
 // Sorts the tensors' names; each must be unique. records[i] is where tensor i stands in the header.

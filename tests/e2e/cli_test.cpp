@@ -144,6 +144,16 @@ TEST_F(Cli, InspectWritesATensorAsFloats) {
     expect_failure(wallaby_run({"inspect", "-m", path, "--tensor", "nothing", "--out", out}), 2, "nothing");
 }
 
+TEST_F(Cli, AFileSizeLimitIsAnErrorThatLeavesNothing) {
+    const std::string out = file_name("limited");
+    const std::string command = "ulimit -f 0; exec '" WALLABY_BINARY "' inspect -m '" + model_ +
+                                "' --tensor blk.0.ffn_up.weight --out '" + out + "'";
+    expect_failure(run_program({"/bin/sh", "-c", command}), 1, "File too large");
+    for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(out).parent_path())) {
+        EXPECT_FALSE(entry.path().string().starts_with(out)) << entry.path();
+    }
+}
+
 TEST_F(Cli, InspectPrintsTheProgramWithCosts) {
     const Ran ran = wallaby_run({"inspect", "-m", model_, "--ops"});
     EXPECT_EQ(ran.code, 0) << ran.err;
