@@ -28,6 +28,7 @@ struct Tensor {
     std::array<uint64_t, 4> dims{1, 1, 1, 1};  // dims[0] is the length of a row: the fastest index
     uint64_t offset = 0;                       // of its first byte in the file
     uint64_t n_bytes = 0;
+    uint32_t shard = 0;  // which file of a split set (shards.h) it stands in
 
     uint64_t n_rows() const { return dims[1] * dims[2] * dims[3]; }
     uint64_t n_elements() const { return dims[0] * n_rows(); }
@@ -41,6 +42,7 @@ struct Limits {
     uint64_t max_kv = 1u << 16;                       // real files stay below 200
     uint64_t max_tensors = 1u << 17;                  // 47,000 with one tensor per expert and layer of a large model
     uint64_t max_key_bytes = 65535;                   // the format's
+    uint64_t max_shards = 512;                        // files of a set, each held open; real sets stay below 200
     uint64_t max_tensor_name_bytes = 63;              // what every reader takes: 64 with the zero that ggml adds
 };
 

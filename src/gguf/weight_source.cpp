@@ -1,52 +1,63 @@
 #include "gguf/weight_source.h"
 
 #include "base/checked.h"
+#include "gguf/shards.h"
 
 namespace wallaby::gguf {
 namespace {
 
 class GgufSource final : public WeightSource {
   public:
-    GgufSource(std::unique_ptr<base::ByteSource> source, File file)
-        : source_(std::move(source)), file_(std::move(file)) {}
+    explicit GgufSource(ShardSet set) : set_(std::move(set)) {}
 
-    const Metadata& metadata() const override { return file_.metadata; }
-    std::span<const Tensor> tensors() const override { return file_.tensors; }
-    const Tensor* find(std::string_view name) const override { return file_.find(name); }
+    const Metadata& metadata() const override { return set_.file.metadata; }
+    std::span<const Tensor> tensors() const override { return set_.file.tensors; }
+    const Tensor* find(std::string_view name) const override { return set_.file.find(name); }
+    const std::string& file_of(const Tensor& tensor) const override { return set_.sources.at(tensor.shard)->name(); }
 
     Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const override {
         const auto end = base::checked_add(offset, out.size());
         if (!end || *end > tensor.n_bytes) {
             return Error{ErrorCode::argument,
                          fmt::format("bytes {} to {} asked of its {}", offset, offset + out.size(), tensor.n_bytes),
-                         {source_->name(), fmt::format("tensor '{}'", tensor.name), {}},
+                         {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
                          ""};
         }
-        return source_->read(tensor.offset + offset, out);
+        return set_.sources.at(tensor.shard)->read(tensor.offset + offset, out);
     }
 
   private:
-    std::unique_ptr<base::ByteSource> source_;
-    File file_;
+    ShardSet set_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<WeightSource>> open_gguf(std::unique_ptr<base::ByteSource> source, const Limits& limits) {
-    WALLABY_TRY(File file, read_file(*source, limits));
-    return std::unique_ptr<WeightSource>(new GgufSource(std::move(source), std::move(file)));
+    ShardSet set;
+    WALLABY_TRY(set.file, read_file(*source, limits));
+    WALLABY_TRY(const auto split, split_of(set.file.metadata));
+    if (split) {
+        return set.file.metadata.error(ErrorCode::unsupported, "split.count",
+                                       fmt::format("is {}: these bytes are one file of a set", split->count),
+                                       "Open the set by the path of its first file");
+    }
+    set.sources.push_back(std::move(source));
+    return std::unique_ptr<WeightSource>(new GgufSource(std::move(set)));
 }
 
 Result<std::unique_ptr<WeightSource>> open_gguf(const std::string& path, const Limits& limits) {
     WALLABY_TRY(std::unique_ptr<base::ByteSource> source, base::open_file(path));
-    return open_gguf(std::move(source), limits);
+    WALLABY_TRY(File file, read_file(*source, limits));
+    WALLABY_TRY(const auto split, split_of(file.metadata));
+    WALLABY_TRY(ShardSet set, read_set(std::move(source), std::move(file), split, limits));
+    return std::unique_ptr<WeightSource>(new GgufSource(std::move(set)));
 }
 
 Result<std::vector<float>> read_floats(const WeightSource& source, const Tensor& tensor, uint64_t max_elements) {
     const auto refuse = [&](std::string what) {
         return Error{ErrorCode::model,
                      std::move(what),
-                     {source.metadata().file(), fmt::format("tensor '{}'", tensor.name), tensor.offset},
+                     {source.file_of(tensor), fmt::format("tensor '{}'", tensor.name), tensor.offset},
                      ""};
     };
     if (tensor.n_elements() > max_elements) {

@@ -16,13 +16,15 @@ class WeightSource {
     virtual const Metadata& metadata() const = 0;
     virtual std::span<const Tensor> tensors() const = 0;
     virtual const Tensor* find(std::string_view name) const = 0;  // nullptr when there is none of that name
+    // The file that the tensor's bytes and offset are of, for messages.
+    virtual const std::string& file_of(const Tensor&) const { return metadata().file(); }
     // Fills `out` with the tensor's bytes from `offset` (bytes within the tensor). Thread-safe.
     virtual Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const = 0;
 };
 
-// Opens a GGUF file; reads its header, no tensor data.
+// Opens a GGUF file; reads its header, no tensor data. The first file of a split set opens the whole set (shards.h).
 Result<std::unique_ptr<WeightSource>> open_gguf(const std::string& path, const Limits& limits = {});
-// The same over any bytes; takes the source over.
+// One whole file over any bytes; takes the source over.
 Result<std::unique_ptr<WeightSource>> open_gguf(std::unique_ptr<base::ByteSource> source, const Limits& limits = {});
 
 // All of a tensor, decoded to float32 in file order. For small tensors (norms, biases, tables): at most max_elements.

@@ -176,6 +176,7 @@ TEST(GgufWriter, WritesAFileWithNothingInIt) {
     auto writer = writer_to(seen, Draft());
     ASSERT_TRUE(writer.ok() && writer->commit().ok());
     EXPECT_EQ(seen.bytes, Raw::header(0, 0).done());
+    EXPECT_EQ(seen.reserved, seen.bytes.size());
 }
 
 TEST(GgufWriter, ReplacesAndRemovesKeysInPlace) {
