@@ -8,6 +8,7 @@
 
 #include "backends/backend.h"
 #include "backends/layout.h"
+#include "backends/reference/finite.h"
 #include "backends/reference/kernels.h"
 #include "base/arena.h"
 #include "base/checked.h"
@@ -212,6 +213,8 @@ Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source,
                 n_done += n;
                 if (progress) { progress(n_done, plan_.weight_bytes); }
             }
+            WALLABY_OK(check_finite(*tensor, span->data(), source.file_of(*tensor), pool_, stop));
+            if (stop.stop_requested()) { return cancelled(); }
             at->second = span->data();
         }
         bytes_.push_back(at->second + w.first / format.block_len * format.block_bytes);

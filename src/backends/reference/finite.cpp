@@ -1,0 +1,119 @@
+#include "backends/reference/finite.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "quant/format.h"
+
+namespace wallaby::backends::reference {
+namespace {
+
+constexpr uint64_t piece_len = 2048;         // weights decoded at a time: whole blocks of every format, 8 KiB
+constexpr uint64_t chunk_len = 1024 * 1024;  // weights that a thread takes at a time: milliseconds
+
+// The bytes of a block at which an f16 scale or minimum stands. Where there are any, the block's weights are finite
+// exactly when these are: codes and sub-scales are small integers. Formats that are not here are decoded.
+struct F16Scales {
+    uint32_t first = 0, second = 0;  // the same where there is one
+    bool any = false;
+};
+
+F16Scales f16_scales(quant::Type type) {
+    using quant::Type;
+    switch (type) {
+        case Type::f16:
+        case Type::q4_0:
+        case Type::q5_0:
+        case Type::q8_0:
+        case Type::iq1_s:
+        case Type::iq2_xxs:
+        case Type::iq2_xs:
+        case Type::iq2_s:
+        case Type::iq3_xxs:
+        case Type::iq3_s:
+        case Type::iq4_nl:
+        case Type::iq4_xs:
+        case Type::q1_0:
+        case Type::q2_0: return {0, 0, true};
+        case Type::q4_1:
+        case Type::q5_1:
+        case Type::q4_k:
+        case Type::q5_k: return {0, 2, true};
+        case Type::q2_k: return {80, 82, true};
+        case Type::q3_k: return {108, 108, true};
+        case Type::q6_k: return {208, 208, true};
+        case Type::tq1_0: return {52, 52, true};
+        case Type::tq2_0: return {64, 64, true};
+        default: return {};
+    }
+}
+
+// Both: whether no exponent is all ones. Adding one to such an exponent carries into the sign bit.
+bool scales_finite(const quant::Format& format, const F16Scales& scales, const uint8_t* blocks, uint64_t n_blocks) {
+    uint32_t carried = 0;
+    for (uint64_t i = 0; i < n_blocks; i++, blocks += format.block_bytes) {
+        carried |= (base::load_le<uint16_t>(blocks + scales.first) & 0x7c00u) + 0x0400u;
+        carried |= (base::load_le<uint16_t>(blocks + scales.second) & 0x7c00u) + 0x0400u;
+    }
+    return (carried >> 15) == 0;
+}
+bool all_finite(const float* values, uint64_t n) {
+    uint32_t carried = 0;
+    for (uint64_t i = 0; i < n; i++) { carried |= (std::bit_cast<uint32_t>(values[i]) & 0x7f800000u) + 0x00800000u; }
+    return (carried >> 31) == 0;
+}
+
+struct Found {
+    uint64_t element = UINT64_MAX;  // none
+    float value = 0;
+};
+
+// The first weight of n_blocks that is not finite.
+Found search(const quant::Format& format, const uint8_t* bytes, uint64_t n_blocks) {
+    const F16Scales scales = f16_scales(format.type);
+    const uint64_t step = piece_len / format.block_len;
+    float values[piece_len];
+    for (uint64_t i = 0; i < n_blocks; i += step) {
+        const uint64_t n = std::min(step, n_blocks - i);
+        const uint8_t* blocks = bytes + i * format.block_bytes;
+        if (scales.any && scales_finite(format, scales, blocks, n)) { continue; }
+        format.decode(blocks, values, n);
+        const uint64_t n_values = n * format.block_len;
+        if (all_finite(values, n_values)) { continue; }
+        const float* bad = std::find_if_not(values, values + n_values, [](float v) { return std::isfinite(v); });
+        return {i * format.block_len + uint64_t(bad - values), *bad};
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> check_finite(const gguf::Tensor& tensor, const uint8_t* bytes, const std::string& file,
+                          threads::Pool& pool, const std::stop_token& stop) {
+    const quant::Format& format = quant::format_of(tensor.type);
+    const uint64_t n_elements = tensor.n_elements();
+    const uint64_t n_blocks = n_elements / format.block_len, chunk_blocks = chunk_len / format.block_len;
+    const auto search_chunk = [&](uint64_t chunk) {
+        const uint64_t first = chunk * chunk_blocks;
+        return search(format, bytes + first * format.block_bytes, std::min(chunk_blocks, n_blocks - first));
+    };
+    std::atomic<uint64_t> first_chunk = UINT64_MAX;  // the lowest chunk with such a weight, whichever thread is first
+    pool.run((n_blocks + chunk_blocks - 1) / chunk_blocks, stop, [&](uint64_t chunk, unsigned) {
+        if (chunk > first_chunk.load() || search_chunk(chunk).element == UINT64_MAX) { return; }
+        uint64_t known = first_chunk.load();
+        while (chunk < known && !first_chunk.compare_exchange_weak(known, chunk)) {}
+    });
+    if (first_chunk == UINT64_MAX) { return {}; }
+    const Found found = search_chunk(first_chunk);
+    const uint64_t element = first_chunk * chunk_len + found.element, row = element / tensor.dims[0];
+    return Error{
+        ErrorCode::numeric,
+        fmt::format("row {} of {} holds {} at column {}", row, tensor.n_rows(), found.value, element % tensor.dims[0]),
+        {file, fmt::format("tensor '{}'", tensor.name), tensor.offset + row * tensor.row_bytes()},
+        "The file is damaged, or was made from a model that is: fetch it again"};
+}
+
+}  // namespace wallaby::backends::reference
