@@ -120,6 +120,12 @@ const gguf::Tensor* Builder::tensor(const std::string& name, bool optional) {
     const gguf::Tensor* t = source_.find(name);
     if (t != nullptr) {
         used_.insert(name);
+        if (t->type >= quant::Type::i8 && t->type <= quant::Type::i64) {
+            problem({ErrorCode::model,
+                     fmt::format("is of type {}: integers are no weights", quant::format_of(t->type).name),
+                     {source_.metadata().file(), fmt::format("tensor '{}'", name), {}},
+                     ""});
+        }
     } else if (!optional) {
         problem(
             {ErrorCode::model, "is missing", {source_.metadata().file(), fmt::format("tensor '{}'", name), {}}, ""});

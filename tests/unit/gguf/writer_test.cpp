@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "support/gguf_bytes.h"
+#include "support/memory_sink.h"
 #include "unit/gguf/raw.h"
 
 namespace {
@@ -24,36 +25,6 @@ using gguf::ValueType;
 using gguf::Writer;
 using quant::Type;
 namespace fs = std::filesystem;
-
-// Collects what is written, and fails when more than `room` bytes come.
-class MemorySink final : public base::ByteSink {
-  public:
-    struct Seen {
-        std::vector<uint8_t> bytes;
-        uint64_t reserved = 0;
-        bool committed = false;
-    };
-    explicit MemorySink(Seen& seen, uint64_t room = UINT64_MAX) : seen_(seen), room_(room) {}
-    const std::string& name() const override { return name_; }
-    Result<void> reserve(uint64_t n_bytes) override {
-        seen_.reserved = n_bytes;
-        return {};
-    }
-    Result<void> write(std::span<const uint8_t> bytes) override {
-        if (seen_.bytes.size() + bytes.size() > room_) { return Error{ErrorCode::io, "no room", {name_, "", {}}, ""}; }
-        seen_.bytes.insert(seen_.bytes.end(), bytes.begin(), bytes.end());
-        return {};
-    }
-    Result<void> commit() override {
-        seen_.committed = true;
-        return {};
-    }
-
-  private:
-    Seen& seen_;
-    uint64_t room_;
-    std::string name_ = "sink";
-};
 
 Result<Writer> writer_to(MemorySink::Seen& seen, const Draft& draft, const gguf::Limits& limits = {}) {
     return Writer::create(std::make_unique<MemorySink>(seen), draft, limits);
