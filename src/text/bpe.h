@@ -10,33 +10,11 @@
 #include "gguf/metadata.h"
 #include "text/encoder.h"
 #include "text/merge.h"
+#include "text/merge_table.h"
 #include "text/pretokenizer.h"
 #include "text/vocabulary.h"
 
 namespace wallaby::text {
-
-// What two symbols become, and when: the place of their merge in the file's list.
-struct Merge {
-    uint32_t rank = no_merge;
-    int32_t symbol = -1;
-};
-
-// Pairs of symbols and what they become: a hash table without deletion.
-class MergeTable {
-  public:
-    void reserve(size_t n_merges);
-    // The first entry of a pair stays.
-    void insert(int32_t left, int32_t right, Merge merge);
-    Merge find(int32_t left, int32_t right) const;  // no_merge when there is none
-
-  private:
-    struct Slot {
-        uint64_t pair;
-        Merge merge;
-    };
-    size_t slot_of(uint64_t pair) const;
-    std::vector<Slot> slots_;  // a power of two long, at most half full; an empty one joins nothing
-};
 
 class BpeEncoder final : public Encoder {
   public:
@@ -49,7 +27,6 @@ class BpeEncoder final : public Encoder {
   private:
     BpeEncoder(const Vocabulary& vocabulary, const PretokenizerRule& rule) : vocabulary_(vocabulary), rule_(rule) {}
     void index_symbols();
-    Result<void> load_merges(const gguf::Metadata& metadata);
     void add_merge(std::string_view left, std::string_view right, uint32_t rank);
     int32_t intern(std::string_view bytes);
     void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;

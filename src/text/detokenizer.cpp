@@ -11,7 +11,10 @@ std::string StreamDecoder::push(int32_t id) {
         may_strip_ = false;
         if (piece[0] == ' ' && !tokenizer_.is_special(id)) { piece.erase(0, 1); }
     }
-    return push_bytes(piece);
+    if (!tokenizer_.cleans_spaces()) { return push_bytes(piece); }
+    std::string cleaned;
+    cleaner_.push(piece, cleaned);
+    return push_bytes(cleaned);
 }
 
 std::string StreamDecoder::push_bytes(std::string_view bytes) {
@@ -23,6 +26,7 @@ std::string StreamDecoder::push_bytes(std::string_view bytes) {
 }
 
 std::string StreamDecoder::flush() {
+    cleaner_.flush(pending_);
     std::string out = utf8::replace_invalid(pending_);
     pending_.clear();
     return out;

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <string>
 
+#include "text/space_cleaner.h"
 #include "text/tokenizer.h"
 
 namespace wallaby::text {
 
 // For any ids, the concatenation of what push() and flush() return is utf8::replace_invalid() of the whole text: bytes
 // that cannot become a character are U+FFFD, and the bytes of a character wait, three at most, until all have come.
+// (Spaces of a WordPiece text wait besides, until what follows them is known.)
 class StreamDecoder {
   public:
     // `tokenizer` outlives the decoder. `at_start`: the ids are a text from its beginning, as for Tokenizer::decode(),
@@ -24,12 +26,13 @@ class StreamDecoder {
     std::string push_bytes(std::string_view bytes);
     // What still waits, at the end of the text. The decoder can be used on.
     std::string flush();
-    // Bytes that wait.
+    // Bytes of a character that wait.
     size_t n_pending() const { return pending_.size(); }
 
   private:
     const Tokenizer& tokenizer_;
     std::string pending_;
+    SpaceCleaner cleaner_;  // of what goes into pending_, where the tokenizer cleans
     bool render_special_;
     bool may_strip_;
 };

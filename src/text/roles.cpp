@@ -24,13 +24,26 @@ constexpr RoleKey role_keys[] = {
     {Role::pad, "padding_token_id"},     {Role::mask, "mask_token_id"},       {Role::fim_pre, "fim_pre_token_id"},
     {Role::fim_suf, "fim_suf_token_id"}, {Role::fim_mid, "fim_mid_token_id"}, {Role::fim_pad, "fim_pad_token_id"},
     {Role::fim_rep, "fim_rep_token_id"}, {Role::fim_sep, "fim_sep_token_id"}, {Role::fim_pre, "prefix_token_id"},
-    {Role::fim_suf, "suffix_token_id"},  {Role::fim_mid, "middle_token_id"},
+    {Role::fim_suf, "suffix_token_id"},  {Role::fim_mid, "middle_token_id"},  {Role::bos, "cls_token_id"},
 };
 
 struct RoleName {
     Role role;
     std::string_view text;
 };
+// Tokens that every vocabulary of a scheme has by this name, whether a key says so or not.
+struct SchemeDefault {
+    Scheme scheme;
+    Role role;
+    std::string_view text;
+};
+constexpr SchemeDefault scheme_defaults[] = {
+    {Scheme::wordpiece, Role::bos, "[CLS]"},   {Scheme::wordpiece, Role::sep, "[SEP]"},
+    {Scheme::wordpiece, Role::unk, "[UNK]"},   {Scheme::wordpiece, Role::pad, "[PAD]"},
+    {Scheme::wordpiece, Role::mask, "[MASK]"}, {Scheme::unigram, Role::eos, "</s>"},
+    {Scheme::unigram, Role::unk, "<unk>"},     {Scheme::unigram, Role::pad, "<pad>"},
+};
+
 // Spellings that give a role no key has given, the first that exists winning.
 constexpr RoleName role_names[] = {
     {Role::eot, "<|eot_id|>"},
@@ -132,6 +145,9 @@ Result<void> Vocabulary::load_roles(const gguf::Metadata& metadata) {
         if (n_tokens() > 0) { roles_[size_t(Role::unk)] = 0; }
         if (n_tokens() > 1) { roles_[size_t(Role::bos)] = 1; }
         if (n_tokens() > 2) { roles_[size_t(Role::eos)] = 2; }
+    }
+    for (const SchemeDefault& row : scheme_defaults) {
+        if (row.scheme == scheme_) { roles_[size_t(row.role)] = find(row.text).value_or(no_role); }
     }
     std::array<bool, num_roles> given{};
     for (const RoleKey& row : role_keys) {

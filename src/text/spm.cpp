@@ -4,6 +4,7 @@
 #include <string>
 
 #include "text/merge.h"
+#include "text/space_mark.h"
 #include "text/utf8.h"
 
 namespace wallaby::text {
@@ -11,7 +12,6 @@ namespace wallaby::text {
 namespace {
 
 constexpr int32_t shared_rules = -1;
-constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space in pieces
 
 // The space, in either spelling, that `text` begins with: its length, or 0.
 size_t space_at(std::string_view text) {
@@ -64,13 +64,7 @@ Result<void> SpmEncoder::encode(std::string_view text, std::vector<int32_t>& out
         word.clear();
         if (needs_prefix) { word += space_mark; }
         needs_prefix = false;
-        for (const char c : text.substr(0, n)) {
-            if (c == ' ') {
-                word += space_mark;
-            } else {
-                word += c;
-            }
-        }
+        append_marking_spaces(text.substr(0, n), word);
         encode_word(word, merger, out);
         text.remove_prefix(n);
     }

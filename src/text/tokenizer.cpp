@@ -4,10 +4,15 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "text/bpe.h"
 #include "text/byte_level.h"
+#include "text/char_bpe.h"
+#include "text/space_cleaner.h"
+#include "text/space_mark.h"
 #include "text/spm.h"
+#include "text/wordpiece.h"
 
 namespace wallaby::text {
 
@@ -15,17 +20,26 @@ namespace {
 
 constexpr std::string_view model_key = "tokenizer.ggml.model";
 constexpr std::string_view pre_key = "tokenizer.ggml.pre";
-constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space in SentencePiece's pieces
+
+constexpr std::pair<std::string_view, Scheme> schemes[] = {
+    {"llama", Scheme::spm},
+    {"gpt2", Scheme::bpe},
+    {"gemma4", Scheme::char_bpe},
+    {"bert", Scheme::wordpiece},
+};
 
 // White space of ASCII, as the C locale has it.
 bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 Result<Scheme> scheme_of(const gguf::Metadata& metadata) {
     WALLABY_TRY(const std::string_view name, metadata.string(model_key));
-    if (name == "llama") { return Scheme::spm; }
-    if (name == "gpt2") { return Scheme::bpe; }
+    std::string known;
+    for (const auto& [text, scheme] : schemes) {
+        if (text == name) { return scheme; }
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", text);
+    }
     return metadata.error(ErrorCode::unsupported, model_key,
-                          fmt::format("the tokenizer '{}' is not supported; known are llama and gpt2", name));
+                          fmt::format("the tokenizer '{}' is not supported; known are {}", name, known));
 }
 
 // The phi-3 family was trained with special tokens that swallow the white space after them, all but these three.
@@ -38,17 +52,6 @@ bool is_phi3(const gguf::Metadata& metadata) {
     return name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
 }
 bool keeps_spaces_in_phi3(std::string_view text) { return text == "<unk>" || text == "<s>" || text == "<|endoftext|>"; }
-
-void append_unescaped(std::string_view piece, std::string& out) {
-    while (!piece.empty()) {
-        const size_t n = std::min(piece.find(space_mark), piece.size());
-        out.append(piece.substr(0, n));
-        piece.remove_prefix(n);
-        if (piece.empty()) { break; }
-        out += ' ';
-        piece.remove_prefix(space_mark.size());
-    }
-}
 
 }  // namespace
 
@@ -63,12 +66,35 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const gguf::Metadata& metadat
 }
 
 Result<void> Tokenizer::load_encoder(const gguf::Metadata& metadata) {
-    if (scheme() == Scheme::spm) {
-        WALLABY_TRY(space_prefix_, metadata.boolean_or("tokenizer.ggml.add_space_prefix", true));
-        encoder_ = std::make_unique<SpmEncoder>(vocabulary_, space_prefix_);
-        add_bos_ = true;
-        return {};
+    switch (scheme()) {
+        case Scheme::spm: {
+            WALLABY_TRY(space_prefix_, metadata.boolean_or("tokenizer.ggml.add_space_prefix", true));
+            encoder_ = std::make_unique<SpmEncoder>(vocabulary_, space_prefix_);
+            add_bos_ = true;
+            return {};
+        }
+        case Scheme::bpe: return load_bpe(metadata);
+        case Scheme::char_bpe: {
+            WALLABY_TRY(encoder_, CharBpeEncoder::load(metadata, vocabulary_));
+            add_bos_ = true;
+            return {};
+        }
+        case Scheme::wordpiece: {
+            WordPieceOptions options;
+            WALLABY_TRY(options.lower_case, metadata.boolean_or("tokenizer.ggml.normalizer.lowercase", true));
+            WALLABY_TRY(options.strip_accents,
+                        metadata.boolean_or("tokenizer.ggml.normalizer.strip_accents", options.lower_case));
+            encoder_ = std::make_unique<WordPieceEncoder>(vocabulary_, options);
+            space_prefix_ = true;  // words are spelled with a space before them
+            add_bos_ = add_sep_ = true;
+            return {};
+        }
+        case Scheme::unigram: break;
     }
+    return {};
+}
+
+Result<void> Tokenizer::load_bpe(const gguf::Metadata& metadata) {
     WALLABY_TRY(const std::string_view name, metadata.string_or(pre_key, "default"));
     const PretokenizerRule* rule = find_pretokenizer_rule(name);
     if (rule == nullptr) {
@@ -94,6 +120,7 @@ Result<void> Tokenizer::load_policy(const gguf::Metadata& metadata) {
     };
     WALLABY_OK(policy("tokenizer.ggml.add_bos_token", bos(), add_bos_));
     WALLABY_OK(policy("tokenizer.ggml.add_eos_token", eos(), add_eos_));
+    WALLABY_OK(policy("tokenizer.ggml.add_sep_token", role(Role::sep), add_sep_));
     return {};
 }
 
@@ -146,6 +173,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
     }
     if (begin < text.size()) { WALLABY_OK(encoder_->encode(text.substr(begin), out)); }
 
+    if (options.add_special && add_sep_) { out.push_back(*role(Role::sep)); }
     if (options.add_special && add_eos_) { out.push_back(*eos()); }
     return out;
 }
@@ -164,8 +192,8 @@ void Tokenizer::append_piece(int32_t id, std::string& out, bool render_special) 
         case TokenType::undefined: return;
         case TokenType::normal: break;
     }
-    if (scheme() == Scheme::spm) {
-        append_unescaped(piece, out);
+    if (scheme() != Scheme::bpe) {
+        append_reading_spaces(piece, out);
     } else if (!append_spelled_bytes(piece, out)) {
         out.append(piece);
     }
@@ -180,7 +208,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool render_special)
         may_strip = false;
         if (out[0] == ' ' && !is_special(id)) { out.erase(0, 1); }
     }
-    return out;
+    if (!cleans_spaces()) { return out; }
+    std::string cleaned;
+    SpaceCleaner cleaner;
+    cleaner.push(out, cleaned);
+    cleaner.flush(cleaned);
+    return cleaned;
 }
 
 }  // namespace wallaby::text

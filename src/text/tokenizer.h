@@ -1,8 +1,8 @@
 // Text to token ids and back, by the vocabulary of a GGUF file.
 //
 // Byte-level BPE keeps any bytes: decode(encode(x)) == x for every x, also where x is not UTF-8 (a byte that is not
-// part of a character is a word of its own). SentencePiece vocabularies keep any bytes too where they have byte tokens,
-// but read U+2581 as a space.
+// part of a character is a word of its own). SentencePiece vocabularies and gemma4's keep any bytes too where they have
+// byte tokens, but read U+2581 as a space. WordPiece and Unigram lose what their models do not see.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,7 +21,7 @@
 namespace wallaby::text {
 
 struct EncodeOptions {
-    bool add_special = true;    // BOS and EOS where the file's policy adds them
+    bool add_special = true;    // BOS, SEP and EOS where the file's policy adds them
     bool parse_special = true;  // control tokens spelled out in the text become those tokens; no: they are text
 };
 
@@ -33,8 +33,8 @@ class Tokenizer {
     Tokenizer(const Tokenizer&) = delete;  // nor does it move: its encoder points into it
     Tokenizer& operator=(const Tokenizer&) = delete;
 
-    // Refuses tokenizer.ggml.model other than "llama" and "gpt2", unknown tokenizer.ggml.pre, and what Vocabulary and
-    // BpeEncoder refuse; errors name the key.
+    // Refuses tokenizer.ggml.model that names no Scheme, unknown tokenizer.ggml.pre, and what Vocabulary and the
+    // encoders refuse; errors name the key.
     static Result<std::unique_ptr<Tokenizer>> load(const gguf::Metadata& metadata);
 
     // Fails for texts over max_text_bytes. Memory during the call is proportional to the longest word of the text (of a
@@ -63,7 +63,10 @@ class Tokenizer {
     // Whether encode() with add_special puts BOS first and EOS last.
     bool add_bos() const { return add_bos_; }
     bool add_eos() const { return add_eos_; }
+    bool add_sep() const { return add_sep_; }  // SEP, before EOS
     bool adds_space_prefix() const { return space_prefix_; }
+    // Whether decode() takes spaces before punctuation away (SpaceCleaner), as the texts of these vocabularies need it.
+    bool cleans_spaces() const { return scheme() == Scheme::wordpiece; }
 
     // End of generation: EOS, end of turn, end of message, and the fill-in-the-middle tokens that end a file.
     bool is_eog(int32_t id) const { return vocabulary_.has(id) && vocabulary_.is_eog(id); }
@@ -78,6 +81,7 @@ class Tokenizer {
   private:
     explicit Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
     Result<void> load_encoder(const gguf::Metadata& metadata);
+    Result<void> load_bpe(const gguf::Metadata& metadata);
     Result<void> load_policy(const gguf::Metadata& metadata);
     void load_specials(const gguf::Metadata& metadata);
 
@@ -89,6 +93,7 @@ class Tokenizer {
     std::string pretokenizer_;
     bool add_bos_ = false;
     bool add_eos_ = false;
+    bool add_sep_ = false;
     bool space_prefix_ = false;
 };
 

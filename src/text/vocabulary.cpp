@@ -88,7 +88,8 @@ Result<void> Vocabulary::load_types(const gguf::Metadata& metadata) {
 
 Result<void> Vocabulary::load_scores(const gguf::Metadata& metadata) {
     const gguf::Value* value = metadata.find(scores_key);
-    if (value == nullptr && scheme_ == Scheme::bpe) { return {}; }
+    const bool needs_scores = scheme_ == Scheme::spm || scheme_ == Scheme::unigram;
+    if (value == nullptr && !needs_scores) { return {}; }
     if (value != nullptr && value->is_array_of(gguf::ValueType::i32)) {
         WALLABY_TRY(const std::vector<int32_t> integers, metadata.integers(scores_key));
         scores_.assign(integers.begin(), integers.end());
@@ -116,7 +117,7 @@ Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
         }
         if (bytes_[*byte] == no_role) { bytes_[*byte] = id; }
     }
-    if (has_types_ || scheme_ == Scheme::bpe) { return {}; }
+    if (has_types_ || scheme_ == Scheme::bpe || scheme_ == Scheme::wordpiece) { return {}; }
     // Without types, what is spelled like a byte is one.
     for (int32_t id = 0; id < n_tokens(); id++) {
         const auto byte = parse_byte(text(id));

@@ -28,8 +28,11 @@ enum class TokenType : uint8_t {
 
 // Which rules the file's tokenizer follows (tokenizer.ggml.model).
 enum class Scheme : uint8_t {
-    spm,  // "llama": SentencePiece's BPE: merges by score, bytes as a fallback
-    bpe,  // "gpt2": byte-level BPE: merges by rank
+    spm,        // "llama": SentencePiece's BPE: merges by score, bytes as a fallback
+    bpe,        // "gpt2": byte-level BPE: merges by rank
+    char_bpe,   // "gemma4": BPE over characters: merges by rank, bytes as a fallback
+    wordpiece,  // "bert": the longest pieces of a word from its left
+    unigram,    // "t5": the pieces whose scores add up best
 };
 
 // Tokens with a role; nothing where the vocabulary has none.
@@ -54,8 +57,8 @@ inline constexpr size_t num_roles = 14;
 class Vocabulary {
   public:
     // Refuses, naming the key: no tokens, more than max_tokens, texts over max_piece_bytes; scores or types of another
-    // number than tokens; scores missing (spm) or not a number; unknown types; byte tokens that are not "<0xHH>"; roles
-    // given to a token that does not exist (0xffffffff and -1 mean none).
+    // number than tokens; scores missing (spm and unigram) or not a number; unknown types; byte tokens that are not
+    // "<0xHH>"; roles given to a token that does not exist (0xffffffff and -1 mean none).
     static Result<Vocabulary> load(const gguf::Metadata& metadata, Scheme scheme);
 
     Scheme scheme() const { return scheme_; }
@@ -64,7 +67,7 @@ class Vocabulary {
     // The following want an id that has() accepts.
     std::string_view text(int32_t id) const { return texts_[size_t(id)]; }
     TokenType type(int32_t id) const { return types_[size_t(id)]; }
-    float score(int32_t id) const { return scores_[size_t(id)]; }  // spm only
+    float score(int32_t id) const { return scores_[size_t(id)]; }  // spm and unigram only
     bool is_eog(int32_t id) const { return is_eog_[size_t(id)]; }
     uint8_t byte_value(int32_t id) const;  // of a token of type byte
 

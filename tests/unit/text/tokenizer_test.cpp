@@ -15,17 +15,6 @@ using Ids = std::vector<int32_t>;
 constexpr text::EncodeOptions plain_options = {.add_special = false, .parse_special = false};
 constexpr text::EncodeOptions parse_options = {.add_special = false, .parse_special = true};
 
-// The pieces of an encoding, for messages that can be read.
-std::string pieces(const text::Tokenizer& tokenizer, std::string_view text,
-                   text::EncodeOptions options = plain_options) {
-    std::string out;
-    for (const int32_t id : *tokenizer.encode(text, options)) {
-        out += out.empty() ? "" : "|";
-        out += tokenizer.token_text(id);
-    }
-    return out;
-}
-
 TEST(TextSpm, MergesTheBestScoreFirstAndOfEqualScoresTheLeftmost) {
     const auto tokenizer = spm_toy().load();
     EXPECT_EQ(pieces(*tokenizer, "ab"), "▁ab");  // "ab" first, then "▁ab"

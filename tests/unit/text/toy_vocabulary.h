@@ -20,6 +20,17 @@ inline Result<std::unique_ptr<text::Tokenizer>> load_tokenizer(const GgufBytes& 
     return text::Tokenizer::load(read.metadata);
 }
 
+// The pieces of an encoding, for messages that can be read.
+inline std::string pieces(const text::Tokenizer& tokenizer, std::string_view text,
+                          text::EncodeOptions options = {.add_special = false, .parse_special = false}) {
+    std::string out;
+    for (const int32_t id : *tokenizer.encode(text, options)) {
+        out += out.empty() ? "" : "|";
+        out += tokenizer.token_text(id);
+    }
+    return out;
+}
+
 struct Toy {
     std::string model;
     std::vector<std::string> tokens;
@@ -38,8 +49,8 @@ struct Toy {
         GgufBytes out;
         out.kv("tokenizer.ggml.model", model).array("tokenizer.ggml.tokens", tokens);
         out.array("tokenizer.ggml.token_type", types);
-        if (model == "llama") { out.array("tokenizer.ggml.scores", scores); }
-        if (model == "gpt2") { out.array("tokenizer.ggml.merges", merges); }
+        if (model == "llama" || model == "t5") { out.array("tokenizer.ggml.scores", scores); }
+        if (model == "gpt2" || model == "gemma4") { out.array("tokenizer.ggml.merges", merges); }
         return out;
     }
     std::unique_ptr<text::Tokenizer> load() const { return std::move(load_tokenizer(file())).value(); }
@@ -77,6 +88,32 @@ inline Toy bpe_toy(const std::vector<std::string>& merges = {"a b", "Ġ a", "Ġa
     for (std::string merge : merges) {
         merge.erase(merge.find(' '), 1);
         toy.add(merge);
+    }
+    return toy;
+}
+
+// <unk> <s> </s>, the 256 byte tokens (3 to 258), and pieces with their merges.
+inline Toy char_bpe_toy(const std::vector<std::string>& merges = {"a b", "▁ a", "▁a b", "ab ab", "\n \n"}) {
+    Toy toy{.model = "gemma4", .tokens = {}, .scores = {}, .types = {}, .merges = merges};
+    toy.add("<unk>", 0, 2);
+    toy.add("<s>", 0, 3);
+    toy.add("</s>", 0, 3);
+    for (int byte = 0; byte < 256; byte++) { toy.add(fmt::format("<0x{:02X}>", byte), 0, 6); }
+    for (const char* piece : {"a", "b", "c", "▁", "é", "\n"}) { toy.add(piece); }
+    for (std::string merge : merges) {
+        merge.erase(merge.find(' '), 1);
+        toy.add(merge);
+    }
+    return toy;
+}
+
+// [PAD] [UNK] [CLS] [SEP], and pieces that begin a word (with a mark) or go on.
+inline Toy wordpiece_toy() {
+    Toy toy{.model = "bert", .tokens = {}, .scores = {}, .types = {}, .merges = {}};
+    for (const char* special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) { toy.add(special, 0, 3); }
+    for (const char* piece : {"▁a", "▁ab", "abc", "b",  "bc", "▁é", "▁e", "▁,", "▁.", "▁'",
+                              "▁m", "▁s",  "▁中", "▁ß", "▁[", "▁]", "▁$", "ß",  "€",  "d"}) {
+        toy.add(piece);
     }
     return toy;
 }

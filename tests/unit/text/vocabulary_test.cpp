@@ -41,7 +41,7 @@ const Hostile hostile_texts[] = {
      [] { return GgufBytes().kv("tokenizer.ggml.model", uint32_t(1)); },
      ErrorCode::model,
      {"tokenizer.ggml.model"}},
-    {"bert", [] { return GgufBytes().kv("tokenizer.ggml.model", "bert"); }, ErrorCode::unsupported, {"'bert'", "gpt2"}},
+    {"rwkv", [] { return GgufBytes().kv("tokenizer.ggml.model", "rwkv"); }, ErrorCode::unsupported, {"'rwkv'", "gpt2"}},
     {"test", [] { return GgufBytes().kv("tokenizer.ggml.model", "test"); }, ErrorCode::unsupported, {"'test'"}},
     {"no tokens",
      [] { return GgufBytes().kv("tokenizer.ggml.model", "llama"); },
@@ -242,7 +242,7 @@ TEST(TextVocabulary, WorksWithoutTypes) {
 TEST(TextVocabulary, SurvivesDamagedFiles) {
     std::mt19937 random(17);
     int n_loaded = 0;
-    for (const Toy& toy : {spm_toy(), bpe_toy()}) {
+    for (const Toy& toy : {spm_toy(), bpe_toy(), char_bpe_toy(), wordpiece_toy()}) {
         const std::vector<uint8_t> good = toy.file()
                                               .kv("tokenizer.ggml.eos_token_id", uint32_t(2))
                                               .kv("tokenizer.ggml.add_eos_token", true)
