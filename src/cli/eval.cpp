@@ -222,8 +222,8 @@ Result<std::string> divergence(Flags flags) {
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const eval::DivergenceSum::Running& r) {
-        status.show(fmt::format("chunk {} of {}, PPL = {:.4f}, KLD = {:.5f} ± {:.5f}, same top {}", n_done, n_total,
-                                r.ppl.value, r.kld.value, r.kld.error, percent(r.same_top)));
+        status.show(fmt::format("chunk {} of {}, PPL = {:.4f}, KLD = {:.5f} ± {:.5f}, same top {:.2f} %", n_done,
+                                n_total, r.ppl.value, r.kld.value, r.kld.error, 100 * r.same_top.value));
     };
     WALLABY_TRY(const eval::Divergence result, eval::divergence(*session, base, progress, stop));
     return flags.output == "json" ? divergence_json(flags, base.chunks(), result) : divergence_text(result);
