@@ -22,6 +22,7 @@ struct PretokenizerRule {
     std::vector<std::string_view> patterns;
     bool whole_words = false;  // a word that is a token is taken as it is, whatever merges would give ("ignore_merges")
     bool add_bos = false;      // unless the file says otherwise
+    bool add_sep = false;      // the same
 };
 
 // nullptr for a name no rule has.

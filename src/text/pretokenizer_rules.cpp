@@ -1,5 +1,8 @@
-// The table of pre-tokenizers: one row a rule. The expressions come from the models' own tokenizer.json files, the
-// names from what converters write into tokenizer.ggml.pre.
+// The table of pre-tokenizers: one row a rule. The expressions come from the tokenizer.json (Kimi:
+// tokenization_kimi.py) of the models named beside each, on https://huggingface.co; the names from what converters
+// write into tokenizer.ggml.pre. Which names share a rule was checked by asking llama.cpp v0.5.0
+// (docs/verification.md). Names whose expression has no such source are refused, and so are those that count digits
+// from a run's right end (superbpe, afmoe, tiny_aya): the look ahead makes every one of them quadratic.
 #include "text/pretokenizer.h"
 
 namespace wallaby::text {
@@ -54,17 +57,59 @@ constexpr std::string_view gpt4o = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo
                                    R"((?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
                                    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// bigscience/bloom; LumiOpen/Poro-34B-chat and TurkuNLP/gpt3-finnish-large have the same, LumiOpen/Viking-7B with
+// digits apart.
+constexpr std::string_view bloom = R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)";
+
+// inceptionai/Jais-2-8B-Chat: Llama 3's words, but runs of spaces are cut into powers of two.
+constexpr std::string_view jais2 =
+    R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S))"
+    R"(|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})";
+
+// ByteDance-Seed/Seed-Coder-8B-Base: signs keep apart from line ends.
+constexpr std::string_view seed_coder =
+    R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+    R"(| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// LGAI-EXAONE/K-EXAONE-236B-A23B: words may go on over single spaces. The file nests two repetitions where one says the
+// same.
+constexpr std::string_view exaone_moe =
+    R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}\p{M}*+(?: ?\p{L}\p{M}*+)*+|\p{N})"
+    R"(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
+
+// moonshotai/Kimi-K2-Instruct: Chinese apart, otherwise GPT-4o's words. PCRE has no intersection of classes; a look
+// ahead keeps Chinese letters out.
+constexpr std::string_view kimi_k2 =
+    R"(\p{Han}+|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*)"
+    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
+    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+)"
+    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 const std::vector<PretokenizerRule>& rules() {
     static const std::vector<PretokenizerRule> table = {
-        {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+        {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+                   "jina-v5-nano"},
          .patterns = {llama3},
          .whole_words = true,
          .add_bos = true},
         {.names = {"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, .patterns = {llama3}},
         {.names = {"gpt-2", "phi-2", "olmo", "mpt", "jais", "gigachat", "a.x-4.0", "mellum", "exaone4", "trillion",
-                   "granite-docling"},
+                   "granite-docling", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "modern-bert"},
          .patterns = {gpt2}},
-        {.names = {"qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"},
+        {.names = {"jina-v1-en", "jina-v2-code", "roberta-bpe"}, .patterns = {gpt2}, .add_sep = true},
+        {.names = {"jais-2"}, .patterns = {jais2}},
+        {.names = {"bloom", "poro-chat", "gpt3-finnish"}, .patterns = {bloom}},
+        {.names = {"viking"}, .patterns = {bloom, R"(\p{N})"}},
+        {.names = {"seed-coder"}, .patterns = {seed_coder}},
+        {.names = {"exaone-moe"}, .patterns = {exaone_moe}},
+        {.names = {"kimi-k2"}, .patterns = {kimi_k2}, .whole_words = true},
+        {.names = {"chameleon"},  // facebook/chameleon-7b
+         .patterns = {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", R"([\t\n]|    |  )", R"(\p{N})",
+                      R"([\p{P}!-/:-@\[-`{-~])", gpt2}},
+        {.names = {"qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2",
+                   "f2llmv2", "bailingmoe", "bailingmoe2", "llada-moe"},
          .patterns = {qwen2}},
         {.names = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
          .patterns = {R"(\p{N})", gpt2}},
@@ -76,7 +121,7 @@ const std::vector<PretokenizerRule>& rules() {
         {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm"},
          .patterns = {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)", deepseek3_words}},
         {.names = {"tekken"}, .patterns = {tekken}, .whole_words = true, .add_bos = true},
-        {.names = {"gpt-4o", "llama4", "kanana2"}, .patterns = {gpt4o}},
+        {.names = {"gpt-4o", "llama4", "kanana2", "minimax-m2"}, .patterns = {gpt4o}},
         {.names = {"falcon"}, .patterns = {R"([\p{P}\$\+<=>\^~\|`]+)", gpt2, "[0-9][0-9][0-9]"}},
         {.names = {"default"}, .patterns = {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
     };

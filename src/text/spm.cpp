@@ -13,20 +13,6 @@ namespace {
 
 constexpr int32_t shared_rules = -1;
 
-// The space, in either spelling, that `text` begins with: its length, or 0.
-size_t space_at(std::string_view text) {
-    if (text.starts_with(' ')) { return 1; }
-    return text.starts_with(space_mark) ? space_mark.size() : 0;
-}
-
-// Where the first word of `text` ends: before the first space that follows something else.
-size_t word_end(std::string_view text) {
-    size_t at = 0;
-    while (const size_t n = space_at(text.substr(at))) { at += n; }
-    while (at < text.size() && space_at(text.substr(at)) == 0) { at++; }
-    return at;
-}
-
 }  // namespace
 
 SpmEncoder::SpmEncoder(const Vocabulary& vocabulary, bool space_prefix)
@@ -38,7 +24,7 @@ SpmEncoder::SpmEncoder(const Vocabulary& vocabulary, bool space_prefix)
         plain_.insert(vocabulary.texts(), id);
         scores.push_back(vocabulary.score(id));
         longest_piece_ = std::max(longest_piece_, text.size());
-        words_are_apart_ = words_are_apart_ && word_end(text) == text.size();
+        words_are_apart_ = words_are_apart_ && spaced_word_end(text) == text.size();
     }
     std::ranges::sort(scores, std::greater{});
     scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
@@ -60,7 +46,7 @@ Result<void> SpmEncoder::encode(std::string_view text, std::vector<int32_t>& out
     bool needs_prefix = space_prefix_;
     while (!text.empty()) {
         // A space put before a text that begins with spaces joins them: they are one run.
-        const size_t n = words_are_apart_ ? word_end(text) : text.size();
+        const size_t n = words_are_apart_ ? spaced_word_end(text) : text.size();
         word.clear();
         if (needs_prefix) { word += space_mark; }
         needs_prefix = false;

@@ -12,6 +12,7 @@
 #include "text/space_cleaner.h"
 #include "text/space_mark.h"
 #include "text/spm.h"
+#include "text/unigram.h"
 #include "text/wordpiece.h"
 
 namespace wallaby::text {
@@ -22,10 +23,8 @@ constexpr std::string_view model_key = "tokenizer.ggml.model";
 constexpr std::string_view pre_key = "tokenizer.ggml.pre";
 
 constexpr std::pair<std::string_view, Scheme> schemes[] = {
-    {"llama", Scheme::spm},
-    {"gpt2", Scheme::bpe},
-    {"gemma4", Scheme::char_bpe},
-    {"bert", Scheme::wordpiece},
+    {"llama", Scheme::spm},      {"gpt2", Scheme::bpe},   {"gemma4", Scheme::char_bpe},
+    {"bert", Scheme::wordpiece}, {"t5", Scheme::unigram},
 };
 
 // White space of ASCII, as the C locale has it.
@@ -89,7 +88,16 @@ Result<void> Tokenizer::load_encoder(const gguf::Metadata& metadata) {
             add_bos_ = add_sep_ = true;
             return {};
         }
-        case Scheme::unigram: break;
+        case Scheme::unigram: {
+            UnigramOptions options;
+            WALLABY_TRY(options.space_prefix, metadata.boolean_or("tokenizer.ggml.add_space_prefix", true));
+            WALLABY_TRY(options.remove_extra_spaces,
+                        metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", true));
+            WALLABY_TRY(encoder_, UnigramEncoder::load(metadata, vocabulary_, options));
+            space_prefix_ = options.space_prefix;
+            add_eos_ = true;
+            return {};
+        }
     }
     return {};
 }
@@ -105,6 +113,7 @@ Result<void> Tokenizer::load_bpe(const gguf::Metadata& metadata) {
     WALLABY_TRY(encoder_, BpeEncoder::load(metadata, vocabulary_, *rule));
     pretokenizer_ = name;
     add_bos_ = rule->add_bos;
+    add_sep_ = rule->add_sep;
     return {};
 }
 

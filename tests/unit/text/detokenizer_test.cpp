@@ -43,7 +43,7 @@ TEST(TextStreamDecoder, AnySplitOfAnyBytesGivesTheWholeTextReplacedAtOnce) {
 }
 
 TEST(TextStreamDecoder, TokensStreamToWhatDecodingThemAtOnceGives) {
-    for (const Toy& toy : {spm_toy(), bpe_toy(), char_bpe_toy(), wordpiece_toy()}) {
+    for (const Toy& toy : {spm_toy(), bpe_toy(), char_bpe_toy(), wordpiece_toy(), unigram_toy()}) {
         const auto tokenizer = toy.load();
         EXPECT_TRUE(rc::check([&](bool render_special) {
             const auto ids = *rc::gen::container<std::vector<int32_t>>(rc::gen::inRange(-1, tokenizer->n_tokens() + 1));

@@ -2,9 +2,11 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gguf/reader.h"
@@ -114,6 +116,28 @@ inline Toy wordpiece_toy() {
     for (const char* piece : {"▁a", "▁ab", "abc", "b",  "bc", "▁é", "▁e", "▁,", "▁.", "▁'",
                               "▁m", "▁s",  "▁中", "▁ß", "▁[", "▁]", "▁$", "ß",  "€",  "d"}) {
         toy.add(piece);
+    }
+    return toy;
+}
+
+// <pad> </s> <unk>, and pieces with scores.
+inline Toy unigram_toy() {
+    Toy toy{.model = "t5", .tokens = {}, .scores = {}, .types = {}, .merges = {}};
+    toy.add("<pad>", 0, 3);
+    toy.add("</s>", 0, 3);
+    toy.add("<unk>", 0, 2);
+    for (const auto& [piece, score] : std::initializer_list<std::pair<const char*, float>>{{"▁", -3},
+                                                                                           {"a", -4},
+                                                                                           {"b", -4.5F},
+                                                                                           {"c", -5},
+                                                                                           {"ab", -6},
+                                                                                           {"bc", -5.5F},
+                                                                                           {"abc", -13},
+                                                                                           {"▁a", -3.5F},
+                                                                                           {"▁ab", -9},
+                                                                                           {"▁▁", -4},
+                                                                                           {"é", -7}}) {
+        toy.add(piece, score);
     }
     return toy;
 }

@@ -131,6 +131,38 @@ const Hostile hostile_texts[] = {
      [] { return bpe_toy().file().kv("tokenizer.ggml.pre", "klingon"); },
      ErrorCode::unsupported,
      {"tokenizer.ggml.pre", "'klingon'", "llama-bpe", "qwen2"}},
+    {"a charsmap of another type",
+     [] { return unigram_toy().file().kv("tokenizer.ggml.precompiled_charsmap", "x"); },
+     ErrorCode::model,
+     {"tokenizer.ggml.precompiled_charsmap"}},
+    {"a charsmap without its trie",
+     [] {
+         return unigram_toy().file().array<uint8_t>("tokenizer.ggml.precompiled_charsmap", {4, 0, 0, 0, 1, 1, 1, 1});
+     },
+     ErrorCode::model,
+     {"tokenizer.ggml.precompiled_charsmap", "8 bytes"}},
+    {"a charsmap whose trie is no units",
+     [] {
+         return unigram_toy().file().array<uint8_t>("tokenizer.ggml.precompiled_charsmap", {3, 0, 0, 0, 1, 1, 1, 1});
+     },
+     ErrorCode::model,
+     {"tokenizer.ggml.precompiled_charsmap"}},
+    {"a charsmap of three bytes",
+     [] {
+         return unigram_toy().file().array<uint8_t>("tokenizer.ggml.precompiled_charsmap", {3, 0, 0});
+     },
+     ErrorCode::model,
+     {"tokenizer.ggml.precompiled_charsmap"}},
+    {"no scores (t5)",
+     [] { return GgufBytes().kv("tokenizer.ggml.model", "t5").array("tokenizer.ggml.tokens", unigram_toy().tokens); },
+     ErrorCode::model,
+     {"tokenizer.ggml.scores"}},
+    {"no merges (gemma4)",
+     [] {
+         return GgufBytes().kv("tokenizer.ggml.model", "gemma4").array("tokenizer.ggml.tokens", char_bpe_toy().tokens);
+     },
+     ErrorCode::model,
+     {"tokenizer.ggml.merges"}},
     {"no merges",
      [] {
          const Toy toy = bpe_toy();
@@ -242,7 +274,7 @@ TEST(TextVocabulary, WorksWithoutTypes) {
 TEST(TextVocabulary, SurvivesDamagedFiles) {
     std::mt19937 random(17);
     int n_loaded = 0;
-    for (const Toy& toy : {spm_toy(), bpe_toy(), char_bpe_toy(), wordpiece_toy()}) {
+    for (const Toy& toy : {spm_toy(), bpe_toy(), char_bpe_toy(), wordpiece_toy(), unigram_toy()}) {
         const std::vector<uint8_t> good = toy.file()
                                               .kv("tokenizer.ggml.eos_token_id", uint32_t(2))
                                               .kv("tokenizer.ggml.add_eos_token", true)
