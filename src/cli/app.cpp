@@ -4,33 +4,10 @@
 
 #include <charconv>
 
-#include "base/system.h"
+#include "cli/progress_bar.h"
 
 namespace wallaby::cli {
 namespace {
-
-// A bar on standard error for loads that take a while; nothing where that is no terminal.
-class ProgressBar {
-  public:
-    ~ProgressBar() {
-        if (shown_) { (void)!::write(2, "\r\x1b[K", 4); }
-    }
-    void operator()(uint64_t n_done, uint64_t n_total) {
-        constexpr uint64_t small = uint64_t(64) << 20;  // bytes that load before anybody looks
-        const double now = base::monotonic_seconds();
-        if (n_total < small || ::isatty(2) == 0 || now - last_ < 0.1) { return; }
-        last_ = now;
-        shown_ = true;
-        const auto filled = size_t(30 * n_done / n_total);
-        const std::string line = fmt::format("\rloading [{}{}] {} of {} MiB", std::string(filled, '#'),
-                                             std::string(30 - filled, ' '), n_done >> 20, n_total >> 20);
-        (void)!::write(2, line.data(), line.size());
-    }
-
-  private:
-    double last_ = 0;
-    bool shown_ = false;
-};
 
 Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
     const quant::Format* format = quant::find_format(name);
@@ -132,7 +109,7 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     WALLABY_TRY(options.v_type, kv_type("--ctv", flags.v_type));
     Loaded loaded;
     loaded.pool = std::make_unique<threads::Pool>(flags.n_threads);
-    ProgressBar bar;
+    ProgressBar bar("loading");
     const auto log_line = [&](base::LogLevel level, std::string_view text) { log(flags, level, text); };
     engine::Resources resources{*loaded.pool, log_line, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
     WALLABY_TRY(loaded.model, engine::Model::load(flags.path, options, resources));

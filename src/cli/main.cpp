@@ -18,6 +18,7 @@ constexpr std::array verbs{
     Verb{"tokenize", "print the token ids of a text", define_tokenize},
     Verb{"logits", "write a model's logits for given tokens", define_logits},
     Verb{"eval", "measure how well a model predicts a text, or how far it lies from another", define_eval},
+    Verb{"synth", "write a model file with random weights", define_synth},
 };
 
 // Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.

@@ -1,0 +1,372 @@
+#include "convert/shapes.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/math.h"
+
+namespace wallaby::convert {
+namespace {
+
+// What a family's layers have besides the tensors of all: in the order of these files' tensors.
+struct Layers {
+    bool qkv_bias = false;    // Qwen2
+    bool qk_norm = false;     // Qwen3, Gemma 3: one gain per element of a head
+    bool post_norms = false;  // Gemma 2 and 3: norms of what attention and feed-forward give
+};
+
+struct Hyper {
+    std::string_view name;
+    std::string_view summary;
+    std::string_view architecture;  // as the file names it
+    uint32_t n_vocab, n_embd, n_layers, n_heads, n_heads_kv, head, n_ff, n_ctx;
+    float rope_base, eps;
+    bool tied = false;
+    Layers layers = {};
+    uint32_t n_expert = 0, n_used = 0;  // experts, n_ff wide each
+    uint32_t window = 0;
+    float llama3_factor = 0;  // RoPE: slow frequencies are divided by this
+    void (*more_keys)(gguf::Draft& draft) = nullptr;
+};
+
+// Sizes from the models' published config.json (Hugging Face).
+constexpr Hyper shapes[] = {
+    {"tinyllama-1.1b", "TinyLlama 1.1B", "llama", 32000, 2048, 22, 32, 4, 64, 5632, 2048, 1e4f, 1e-5f},
+    {"llama-3.2-1b",
+     "Llama 3.2 1B",
+     "llama",
+     128256,
+     2048,
+     16,
+     32,
+     8,
+     64,
+     8192,
+     131072,
+     5e5f,
+     1e-5f,
+     true,
+     {},
+     0,
+     0,
+     0,
+     32},
+    {"llama-2-7b", "Llama 2 7B", "llama", 32000, 4096, 32, 32, 32, 128, 11008, 4096, 1e4f, 1e-5f},
+    {"llama-3.1-8b",
+     "Llama 3.1 8B",
+     "llama",
+     128256,
+     4096,
+     32,
+     32,
+     8,
+     128,
+     14336,
+     131072,
+     5e5f,
+     1e-5f,
+     false,
+     {},
+     0,
+     0,
+     0,
+     8},
+    {"mistral-7b", "Mistral 7B v0.3", "llama", 32768, 4096, 32, 32, 8, 128, 14336, 32768, 1e6f, 1e-5f},
+    {"mixtral-8x7b",
+     "Mixtral 8x7B: 8 experts, 2 used",
+     "llama",
+     32000,
+     4096,
+     32,
+     32,
+     8,
+     128,
+     14336,
+     32768,
+     1e6f,
+     1e-5f,
+     false,
+     {},
+     8,
+     2},
+    {"qwen2.5-0.5b",
+     "Qwen2.5 0.5B",
+     "qwen2",
+     151936,
+     896,
+     24,
+     14,
+     2,
+     64,
+     4864,
+     32768,
+     1e6f,
+     1e-6f,
+     true,
+     {.qkv_bias = true}},
+    {"qwen2.5-7b",
+     "Qwen2.5 7B",
+     "qwen2",
+     152064,
+     3584,
+     28,
+     28,
+     4,
+     128,
+     18944,
+     32768,
+     1e6f,
+     1e-6f,
+     false,
+     {.qkv_bias = true}},
+    {"qwen3-0.6b",
+     "Qwen3 0.6B",
+     "qwen3",
+     151936,
+     1024,
+     28,
+     16,
+     8,
+     128,
+     3072,
+     40960,
+     1e6f,
+     1e-6f,
+     true,
+     {.qk_norm = true}},
+    {"qwen3-8b",
+     "Qwen3 8B",
+     "qwen3",
+     151936,
+     4096,
+     36,
+     32,
+     8,
+     128,
+     12288,
+     40960,
+     1e6f,
+     1e-6f,
+     false,
+     {.qk_norm = true}},
+    {"qwen3-30b-a3b",
+     "Qwen3 30B-A3B: 128 experts, 8 used",
+     "qwen3moe",
+     151936,
+     2048,
+     48,
+     32,
+     4,
+     128,
+     768,
+     40960,
+     1e6f,
+     1e-6f,
+     false,
+     {.qk_norm = true},
+     128,
+     8},
+    {"moe-7b-a1b",
+     "no published model: OLMoE's size, 1.1B of 6.9B active, 64 experts, 8 used",
+     "qwen3moe",
+     50304,
+     2048,
+     16,
+     16,
+     16,
+     128,
+     1024,
+     4096,
+     1e4f,
+     1e-5f,
+     false,
+     {.qk_norm = true},
+     64,
+     8},
+    {"gemma-3-1b",
+     "Gemma 3 1B",
+     "gemma3",
+     262144,
+     1152,
+     26,
+     4,
+     1,
+     256,
+     6912,
+     32768,
+     1e6f,
+     1e-6f,
+     true,
+     {.qk_norm = true, .post_norms = true},
+     0,
+     0,
+     512},
+    {"tiny-dense", "for tests: 512 wide, 3 layers", "llama", 512, 512, 3, 8, 2, 64, 768, 4096, 1e4f, 1e-5f},
+    {"tiny-moe",
+     "for tests: the same with 4 experts, 2 used",
+     "llama",
+     512,
+     512,
+     3,
+     8,
+     2,
+     64,
+     768,
+     4096,
+     1e4f,
+     1e-5f,
+     false,
+     {},
+     4,
+     2},
+};
+
+constexpr auto summaries = [] {
+    std::array<NamedShape, std::size(shapes)> out;
+    for (size_t i = 0; i < out.size(); i++) {
+        out[i] = {shapes[i].name, shapes[i].summary};
+    }
+    return out;
+}();
+
+// Divisors of the rotary frequencies of Llama 3.1 and later, as its reference code has them (low 1, high 4, trained on
+// 8192): https://github.com/meta-llama/llama-models, apply_scaling. Files carry them as rope_freqs.weight.
+std::vector<float> llama3_divisors(const Hyper& h) {
+    constexpr double two_pi = 6.283185307179586, trained = 8192, low = 1, high = 4;
+    std::vector<float> out;
+    for (uint32_t i = 0; i < h.head / 2; i++) {
+        const double wavelength = two_pi * base::pow(double(h.rope_base), 2.0 * i / h.head);
+        const double share = std::clamp((trained / wavelength - low) / (high - low), 0.0, 1.0);
+        out.push_back(float(1 / ((1 - share) / double(h.llama3_factor) + share)));
+    }
+    return out;
+}
+
+void set_keys(gguf::Draft& draft, const Hyper& h) {
+    const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", h.architecture, suffix); };
+    draft.set("general.architecture", h.architecture);
+    draft.set("general.name", fmt::format("synthetic {}", h.name));
+    draft.set(key("context_length"), h.n_ctx);
+    draft.set(key("embedding_length"), h.n_embd);
+    draft.set(key("block_count"), h.n_layers);
+    draft.set(key("feed_forward_length"), h.n_ff);
+    draft.set(key("attention.head_count"), h.n_heads);
+    draft.set(key("attention.head_count_kv"), h.n_heads_kv);
+    draft.set(key("attention.key_length"), h.head);
+    draft.set(key("attention.value_length"), h.head);
+    draft.set(key("attention.layer_norm_rms_epsilon"), h.eps);
+    draft.set(key("rope.freq_base"), h.rope_base);
+    draft.set(key("rope.dimension_count"), h.head);
+    draft.set(key("vocab_size"), h.n_vocab);
+    if (h.n_expert != 0) {
+        draft.set(key("expert_count"), h.n_expert);
+        draft.set(key("expert_used_count"), h.n_used);
+        draft.set(key("expert_feed_forward_length"), h.n_ff);
+    }
+    if (h.window != 0) { draft.set(key("attention.sliding_window"), h.window); }
+    if (h.more_keys != nullptr) { h.more_keys(draft); }
+}
+
+void add_layer(std::vector<TensorShape>& out, const Hyper& h, uint32_t index) {
+    const auto add = [&](std::string_view name, std::vector<uint64_t> dims) {
+        out.push_back({fmt::format("blk.{}.{}", index, name), std::move(dims)});
+    };
+    const uint64_t n_q = uint64_t(h.n_heads) * h.head, n_kv = uint64_t(h.n_heads_kv) * h.head;
+    add("attn_norm.weight", {h.n_embd});
+    add("attn_q.weight", {h.n_embd, n_q});
+    add("attn_k.weight", {h.n_embd, n_kv});
+    add("attn_v.weight", {h.n_embd, n_kv});
+    if (h.layers.qkv_bias) {
+        add("attn_q.bias", {n_q});
+        add("attn_k.bias", {n_kv});
+        add("attn_v.bias", {n_kv});
+    }
+    if (h.layers.qk_norm) {
+        add("attn_q_norm.weight", {h.head});
+        add("attn_k_norm.weight", {h.head});
+    }
+    add("attn_output.weight", {n_q, h.n_embd});
+    if (h.layers.post_norms) { add("post_attention_norm.weight", {h.n_embd}); }
+    add("ffn_norm.weight", {h.n_embd});
+    if (h.n_expert == 0) {
+        add("ffn_gate.weight", {h.n_embd, h.n_ff});
+        add("ffn_up.weight", {h.n_embd, h.n_ff});
+        add("ffn_down.weight", {h.n_ff, h.n_embd});
+    } else {
+        add("ffn_gate_inp.weight", {h.n_embd, h.n_expert});
+        add("ffn_gate_exps.weight", {h.n_embd, h.n_ff, h.n_expert});
+        add("ffn_up_exps.weight", {h.n_embd, h.n_ff, h.n_expert});
+        add("ffn_down_exps.weight", {h.n_ff, h.n_embd, h.n_expert});
+    }
+    if (h.layers.post_norms) { add("post_ffw_norm.weight", {h.n_embd}); }
+}
+
+}  // namespace
+
+std::span<const NamedShape> named_shapes() { return summaries; }
+
+Result<Shape> named_shape(std::string_view name) {
+    const auto* const h = std::ranges::find(shapes, name, &Hyper::name);
+    if (h == std::end(shapes)) {
+        std::vector<std::string_view> names;
+        for (const NamedShape& s : summaries) { names.push_back(s.name); }
+        return Error{ErrorCode::argument,
+                     fmt::format("'{}' is no model whose shape is known", name),
+                     {},
+                     fmt::format("Known: {}", fmt::join(names, ", "))};
+    }
+    Shape shape;
+    set_keys(shape.metadata, *h);
+    set_placeholder_tokenizer(shape.metadata, h->n_vocab);
+    shape.tensors.push_back({"token_embd.weight", {h->n_embd, h->n_vocab}});
+    for (uint32_t il = 0; il < h->n_layers; il++) { add_layer(shape.tensors, *h, il); }
+    shape.tensors.push_back({"output_norm.weight", {h->n_embd}});
+    if (!h->tied) { shape.tensors.push_back({"output.weight", {h->n_embd, h->n_vocab}}); }
+    if (h->llama3_factor != 0) { shape.tensors.push_back({"rope_freqs.weight", {h->head / 2}, llama3_divisors(*h)}); }
+    return shape;
+}
+
+Result<Shape> shape_like(const gguf::WeightSource& source) {
+    constexpr uint64_t max_factors = 1u << 16;  // rotary dimensions stay far below
+    Shape shape;
+    shape.metadata.copy(source.metadata());
+    for (const char* key : {"split.no", "split.count", "split.tensors.count"}) { shape.metadata.remove(key); }
+    for (const gguf::Tensor& tensor : source.tensors()) {
+        TensorShape s{tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type};
+        if (tensor.name.starts_with("rope_")) { WALLABY_TRY(s.values, gguf::read_floats(source, tensor, max_factors)); }
+        shape.tensors.push_back(std::move(s));
+    }
+    return shape;
+}
+
+void set_placeholder_tokenizer(gguf::Draft& metadata, uint32_t n_vocab) {
+    std::vector<std::string> texts{"<unk>", "<s>", "</s>"};
+    std::vector<int32_t> types{2, 3, 3};  // unknown, control, control
+    texts.reserve(n_vocab);
+    for (int byte = 0; byte < 256; byte++) { texts.push_back(fmt::format("<0x{:02X}>", byte)); }
+    types.resize(texts.size(), 6);  // byte
+    texts.emplace_back("\u2581");   // a space
+    for (char c = '!'; c <= '~'; c++) { texts.emplace_back(1, c); }
+    // Words of two letters, then of three …: each is made of earlier ones, so that merging by score reaches it.
+    for (std::string word = "aa"; texts.size() < n_vocab;) {
+        texts.push_back(word);
+        size_t i = word.size();
+        while (i > 0 && word[i - 1] == 'z') { word[--i] = 'a'; }
+        if (i > 0) {
+            word[i - 1]++;
+        } else {
+            word.push_back('a');
+        }
+    }
+    types.resize(texts.size(), 1);  // normal
+    std::vector<float> scores;
+    for (size_t i = 0; i < texts.size(); i++) { scores.push_back(-float(i)); }
+    metadata.set("tokenizer.ggml.model", "llama");
+    metadata.set_array("tokenizer.ggml.tokens", std::span<const std::string>(texts));
+    metadata.set_array("tokenizer.ggml.scores", std::span<const float>(scores));
+    metadata.set_array("tokenizer.ggml.token_type", std::span<const int32_t>(types));
+    metadata.set("tokenizer.ggml.bos_token_id", 1u).set("tokenizer.ggml.eos_token_id", 2u);
+    metadata.set("tokenizer.ggml.unknown_token_id", 0u);
+}
+
+}  // namespace wallaby::convert

@@ -1,0 +1,214 @@
+#include "convert/synthetic.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <tuple>
+
+#include "base/checked.h"
+#include "convert/mixes.h"
+
+namespace wallaby::convert {
+namespace {
+
+constexpr uint64_t piece_bytes = uint64_t(1) << 20;   // made by one thread at a time
+constexpr uint64_t round_bytes = uint64_t(32) << 20;  // made while the round before is written
+
+struct Spread {
+    double mean = 0, sigma = 0;
+};
+
+// Mean and standard deviation by what a tensor is. Matrices keep a vector's size: sigma is 1 / sqrt(inputs). The
+// embedding sets the residual stream's size; where it is the output's matrix too it must be small for the logits to be
+// of ordinary size, and what layers add to the stream is smaller with it.
+Spread spread_of(const gguf::Tensor& t, bool tied) {
+    const auto ends = [&](std::string_view ending) { return t.name.ends_with(ending); };
+    const double of_inputs = 1 / std::sqrt(double(t.dims[0]));
+    if (t.name == "token_embd.weight") { return {0, tied ? of_inputs : 1}; }
+    if (ends("_norm.weight") || ends(".scale") || ends(".input_scale") || ends(".ssm_d")) { return {1, 0.1}; }
+    if (ends(".ssm_a")) { return {-1, 0.2}; }  // decay rates
+    if (t.n_dims == 1) { return {0, 0.1}; }    // biases and their like
+    const bool adds_to_stream = ends(".attn_output.weight") || ends(".ffn_down.weight") ||
+                                ends(".ffn_down_exps.weight") || ends(".ssm_out.weight");
+    return {0, adds_to_stream && tied ? of_inputs / 4 : of_inputs};
+}
+
+class MemorySink final : public base::ByteSink {
+  public:
+    MemorySink(std::vector<uint8_t>& bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
+    const std::string& name() const override { return name_; }
+    Result<void> reserve(uint64_t n_bytes) override {
+        bytes_.reserve(n_bytes);
+        return {};
+    }
+    Result<void> write(std::span<const uint8_t> bytes) override {
+        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+        return {};
+    }
+    Result<void> commit() override { return {}; }
+
+  private:
+    std::vector<uint8_t>& bytes_;
+    std::string name_;
+};
+
+// The metadata of a draft without tensors, as a reader sees it.
+Result<gguf::Metadata> metadata_of(const gguf::Draft& draft, const std::string& name) {
+    std::vector<uint8_t> bytes;
+    WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(std::make_unique<MemorySink>(bytes, name), draft));
+    WALLABY_OK(writer.commit());
+    WALLABY_TRY(gguf::File file, gguf::read_file(base::MemorySource(bytes, name)));
+    return std::move(file.metadata);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SyntheticSource>> SyntheticSource::create(Shape shape, std::string_view type, uint64_t seed,
+                                                                 const std::string& name) {
+    std::unique_ptr<SyntheticSource> source(new SyntheticSource());
+    Types types;
+    if (!type.empty()) {
+        WALLABY_TRY(types, choose_types(type, shape.tensors));
+        shape.metadata.set("general.file_type", types.file_type).set("general.quantization_version", 2u);
+        source->n_replaced_ = types.n_replaced;
+    } else {
+        for (const TensorShape& t : shape.tensors) {
+            types.of.push_back(t.values.empty() ? t.type.value_or(quant::Type::f32) : quant::Type::f32);
+        }
+    }
+    WALLABY_TRY(source->metadata_, metadata_of(shape.metadata, name));
+    source->draft_ = std::move(shape.metadata);
+    for (size_t i = 0; i < shape.tensors.size(); i++) {
+        source->draft_.tensor(shape.tensors[i].name, types.of[i], shape.tensors[i].dims);
+    }
+    WALLABY_TRY(source->layout_, source->draft_.layout(name));
+
+    const bool tied =
+        std::ranges::none_of(shape.tensors, [](const TensorShape& t) { return t.name == "output.weight"; });
+    std::map<std::tuple<quant::Type, double, double>, const RandomBlocks*> known;
+    for (size_t i = 0; i < shape.tensors.size(); i++) {
+        const gguf::Tensor& tensor = source->layout_.tensors[i];
+        source->by_name_[tensor.name] = i;
+        Content& content = source->contents_.emplace_back();
+        if (const auto& values = shape.tensors[i].values; !values.empty()) {
+            content.given.resize(tensor.n_bytes);
+            std::memcpy(content.given.data(), values.data(),
+                        std::min<uint64_t>(tensor.n_bytes, values.size() * sizeof(float)));
+            continue;
+        }
+        const Spread spread = spread_of(tensor, tied);
+        const RandomBlocks*& blocks = known[{tensor.type, spread.mean, spread.sigma}];
+        if (blocks == nullptr) {
+            source->blocks_.push_back(std::make_unique<RandomBlocks>(tensor.type, spread.mean, spread.sigma));
+            blocks = source->blocks_.back().get();
+        }
+        content.blocks = blocks;
+        content.key = stream_key(seed, tensor.name);
+    }
+    return source;
+}
+
+const gguf::Tensor* SyntheticSource::find(std::string_view name) const {
+    const auto at = by_name_.find(name);
+    return at == by_name_.end() ? nullptr : &layout_.tensors[at->second];
+}
+
+Result<void> SyntheticSource::read(const gguf::Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const {
+    const auto at = by_name_.find(tensor.name);
+    const auto end = base::checked_add(offset, out.size());
+    if (at == by_name_.end() || !end || *end > layout_.tensors[at->second].n_bytes) {
+        return Error{ErrorCode::argument,
+                     fmt::format("bytes {} to {} are not all in this model", offset, offset + out.size()),
+                     {metadata_.file(), fmt::format("tensor '{}'", tensor.name), {}},
+                     ""};
+    }
+    const Content& content = contents_[at->second];
+    if (content.blocks != nullptr) {
+        content.blocks->fill(content.key, offset, out);
+    } else if (!out.empty()) {
+        std::memcpy(out.data(), content.given.data() + offset, out.size());
+    }
+    return {};
+}
+
+Result<std::unique_ptr<SyntheticSource>> open_synthetic(std::string_view shape, std::string_view type, uint64_t seed) {
+    WALLABY_TRY(Shape known, named_shape(shape));
+    return SyntheticSource::create(std::move(known), type, seed, fmt::format("{}:{}", shape, type));
+}
+
+namespace {
+
+// A run of a tensor's bytes, and its place in the round's buffer.
+struct Piece {
+    const gguf::Tensor* tensor;
+    uint64_t offset, n_bytes, at;
+};
+
+struct Round {
+    std::vector<Piece> pieces;
+    std::vector<uint8_t> bytes;
+};
+
+// The next pieces of the model, up to round_bytes.
+class Cutter {
+  public:
+    explicit Cutter(std::span<const gguf::Tensor> tensors) : tensors_(tensors) {}
+
+    void next(Round& round) {
+        round.pieces.clear();
+        uint64_t n_bytes = 0;
+        while (tensor_ < tensors_.size() && n_bytes < round_bytes) {
+            const gguf::Tensor& tensor = tensors_[tensor_];
+            const uint64_t n = std::min({tensor.n_bytes - offset_, piece_bytes, round_bytes - n_bytes});
+            round.pieces.push_back({&tensor, offset_, n, n_bytes});
+            n_bytes += n;
+            offset_ += n;
+            if (offset_ == tensor.n_bytes) {
+                tensor_++;
+                offset_ = 0;
+            }
+        }
+        round.bytes.resize(n_bytes);
+    }
+
+  private:
+    std::span<const gguf::Tensor> tensors_;
+    size_t tensor_ = 0;
+    uint64_t offset_ = 0;
+};
+
+}  // namespace
+
+Result<void> write_synthetic(const SyntheticSource& source, gguf::Writer writer, threads::Pool& pool,
+                             const base::Progress& progress, const std::stop_token& stop) {
+    Cutter cutter(source.tensors());
+    Round made, making;
+    uint64_t n_done = 0;
+    do {
+        cutter.next(making);
+        Result<void> written;
+        // The first chunk writes what is there, the others make what comes next.
+        pool.run(1 + making.pieces.size(), {}, [&](uint64_t chunk, unsigned) {
+            if (chunk == 0) {
+                for (const Piece& piece : made.pieces) {
+                    if (written.ok()) {
+                        written =
+                            writer.write(piece.tensor->name, std::span(made.bytes).subspan(piece.at, piece.n_bytes));
+                    }
+                }
+                return;
+            }
+            const Piece& piece = making.pieces[chunk - 1];
+            // Every piece is within its tensor: this read cannot fail.
+            (void)source.read(*piece.tensor, piece.offset, std::span(making.bytes).subspan(piece.at, piece.n_bytes));
+        });
+        WALLABY_OK(written);
+        if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
+        n_done += made.bytes.size();
+        if (progress) { progress(n_done, source.layout().file_bytes); }
+        std::swap(made, making);
+    } while (!made.pieces.empty());
+    return writer.commit();
+}
+
+}  // namespace wallaby::convert
