@@ -82,7 +82,7 @@ constexpr auto four_codes = [] {
 
 void patch_tq1_0(const Tables& tables, uint8_t choice, uint8_t* block) {
     for (size_t i = 0; i < 48; i++) { block[i] = five_digits[size_t(block[i] * 243 >> 8)]; }
-    for (size_t i = 48; i < 52; i++) { block[i] = five_digits[size_t((block[i] * 81 >> 8) * 3)]; }
+    for (size_t i = 48; i < 52; i++) { block[i] = five_digits[size_t(block[i] * 81 >> 8) * 3]; }
     put_scale(tables, choice, block);
 }
 

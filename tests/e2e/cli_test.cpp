@@ -50,7 +50,7 @@ TEST_F(Cli, VersionAndHelp) {
     EXPECT_EQ(wallaby_run({"--version"}).out.rfind("wallaby ", 0), 0u);
     const Ran help = wallaby_run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval"}) {
+    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval", "synth"}) {
         EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     }
     EXPECT_EQ(wallaby_run({"run", "--help"}).code, 0);
@@ -165,6 +165,57 @@ TEST_F(Cli, InspectPrintsTheProgramWithCosts) {
     uint64_t macs = 0;
     for (const auto& op : json[0]["ops"]) { macs += op["cost"]["macs"].get<uint64_t>(); }
     EXPECT_EQ(json[0]["sum"]["macs"], macs);
+}
+
+TEST_F(Cli, SynthWritesAModelThatRuns) {
+    const std::string out = file_name("synth.gguf"), again = file_name("again.gguf"), like = file_name("like.gguf");
+    for (const std::string& path : {out, again, like}) { made_.push_back(path); }
+    const Ran ran = wallaby_run({"synth", "tiny-moe", out, "--type", "q4_k_m", "-s", "7"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.err, "");
+    EXPECT_NE(ran.out.find("33 tensors"), std::string::npos) << ran.out;
+    EXPECT_EQ(wallaby_run({"logits", "-m", out, "--tokens", "1,300,301", "--greedy", "4"}).code, 0);
+    EXPECT_EQ(wallaby_run({"run", "-m", out, "hello", "-n", "3", "--temp", "0", "--ignore-eos"}).code, 0);
+    ASSERT_EQ(wallaby_run({"synth", "tiny-moe", again, "--type", "Q4_K_M", "-s", "7", "-t", "1"}).code, 0);
+    EXPECT_EQ(read_file(again), read_file(out));
+    ASSERT_EQ(wallaby_run({"synth", "--like", out, like, "-s", "7"}).code, 0);
+    EXPECT_EQ(read_file(like), read_file(out));
+    ASSERT_EQ(wallaby_run({"synth", "--like", out, like, "-s", "8"}).code, 0);
+    EXPECT_NE(read_file(like), read_file(out));
+    const Ran list = wallaby_run({"synth", "--list"});
+    for (const char* word : {"tinyllama-1.1b", "mixtral-8x7b", "IQ1_M", "Q5_K_M"}) {
+        EXPECT_NE(list.out.find(word), std::string::npos) << word;
+    }
+}
+
+TEST_F(Cli, SynthRefusesWhatItDoesNotKnowAndLeavesNoFile) {
+    const std::string out = file_name("refused.gguf");
+    expect_failure(wallaby_run({"synth", "llama-9", out}), 2, "tinyllama-1.1b");
+    expect_failure(wallaby_run({"synth", "tiny-dense", out, "--type", "Q9"}), 2, "Q4_K_M");
+    expect_failure(wallaby_run({"synth", "tiny-dense"}), 2, "file to write");
+    expect_failure(wallaby_run({"synth", "tiny-dense", out, "--like", model_}), 2, "--like");
+    expect_failure(wallaby_run({"synth", "--like", "/no/such/file", out}), 1, "/no/such/file");
+    expect_failure(wallaby_run({"synth", "tiny-dense", "/no/such/folder/x.gguf"}), 1, "/no/such/folder");
+    EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST_F(Cli, CtrlCInSynthLeavesNothing) {
+    const std::string folder = file_name("folder");
+    std::filesystem::create_directory(folder);
+    // Once the temporary file is there, the handler is too.
+    const auto interrupt = [&](pid_t pid) {
+        for (int i = 0; i < 20000 && std::filesystem::is_empty(folder); i++) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        ::kill(pid, SIGINT);
+    };
+    const Ran ran = wallaby_run({"synth", "tinyllama-1.1b", folder + "/x.gguf", "--type", "F16"},  // 2.2 GB
+                                {.meanwhile = interrupt});
+    EXPECT_EQ(ran.code, 130) << ran.err;
+    EXPECT_EQ(ran.signal, 0);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(Cli, RunIsReproducibleBySeed) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,8 +22,9 @@ struct Ran {
 
 struct RunOptions {
     std::string input = {};
-    int interrupt_after_ms = 0;                 // SIGINT once, after the first output and this long
-    bool interrupt_after_error_output = false;  // the first output on standard error starts that time too
+    int interrupt_after_ms = 0;                     // SIGINT once, after the first output and this long
+    bool interrupt_after_error_output = false;      // the first output on standard error starts that time too
+    std::function<void(pid_t pid)> meanwhile = {};  // on a thread of its own while the program runs
 };
 
 inline Ran run_program(const std::vector<std::string>& words, const RunOptions& options = {}) {
@@ -51,6 +53,8 @@ inline Ran run_program(const std::vector<std::string>& words, const RunOptions& 
         }
         ::close(in[1]);
     });
+    std::thread companion;
+    if (options.meanwhile) { companion = std::thread(options.meanwhile, pid); }
     Ran ran;
     std::thread interrupter;
     pollfd watched[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
@@ -76,6 +80,7 @@ inline Ran run_program(const std::vector<std::string>& words, const RunOptions& 
         }
     }
     writer.join();
+    if (companion.joinable()) { companion.join(); }  // before the pid is free for another
     int status = 0;
     ::waitpid(pid, &status, 0);
     if (interrupter.joinable()) { interrupter.join(); }
