@@ -8,218 +8,85 @@
 namespace wallaby::convert {
 namespace {
 
-// What a family's layers have besides the tensors of all: in the order of these files' tensors.
-struct Layers {
-    bool qkv_bias = false;    // Qwen2
-    bool qk_norm = false;     // Qwen3, Gemma 3: one gain per element of a head
-    bool post_norms = false;  // Gemma 2 and 3: norms of what attention and feed-forward give
-};
-
-struct Hyper {
-    std::string_view name;
-    std::string_view summary;
-    std::string_view architecture;  // as the file names it
-    uint32_t n_vocab, n_embd, n_layers, n_heads, n_heads_kv, head, n_ff, n_ctx;
-    float rope_base, eps;
-    bool tied = false;
-    Layers layers = {};
+// What a model has besides, or otherwise than, an untied dense LLaMA.
+struct Extras {
+    bool tied = false;                  // no output matrix: the embedding's
+    bool qkv_bias = false;              // Qwen2
+    bool qk_norm = false;               // Qwen3, Gemma 3: one gain per element of a head
+    bool post_norms = false;            // Gemma 2 and 3: norms of what attention and feed-forward give
+    bool fused = false;                 // Phi-3: q, k and v in one matrix, gate and up in another
+    bool gpt_oss = false;               // biases everywhere, a sink per head, the second norm under another name
     uint32_t n_expert = 0, n_used = 0;  // experts, n_ff wide each
     uint32_t window = 0;
     float llama3_factor = 0;  // RoPE: slow frequencies are divided by this
     void (*more_keys)(gguf::Draft& draft) = nullptr;
 };
 
-// Sizes from the models' published config.json (Hugging Face).
-constexpr Hyper shapes[] = {
-    {"tinyllama-1.1b", "TinyLlama 1.1B", "llama", 32000, 2048, 22, 32, 4, 64, 5632, 2048, 1e4f, 1e-5f},
-    {"llama-3.2-1b",
-     "Llama 3.2 1B",
-     "llama",
-     128256,
-     2048,
-     16,
-     32,
-     8,
-     64,
-     8192,
-     131072,
-     5e5f,
-     1e-5f,
-     true,
-     {},
-     0,
-     0,
-     0,
-     32},
-    {"llama-2-7b", "Llama 2 7B", "llama", 32000, 4096, 32, 32, 32, 128, 11008, 4096, 1e4f, 1e-5f},
-    {"llama-3.1-8b",
-     "Llama 3.1 8B",
-     "llama",
-     128256,
-     4096,
-     32,
-     32,
-     8,
-     128,
-     14336,
-     131072,
-     5e5f,
-     1e-5f,
-     false,
-     {},
-     0,
-     0,
-     0,
-     8},
-    {"mistral-7b", "Mistral 7B v0.3", "llama", 32768, 4096, 32, 32, 8, 128, 14336, 32768, 1e6f, 1e-5f},
-    {"mixtral-8x7b",
-     "Mixtral 8x7B: 8 experts, 2 used",
-     "llama",
-     32000,
-     4096,
-     32,
-     32,
-     8,
-     128,
-     14336,
-     32768,
-     1e6f,
-     1e-5f,
-     false,
-     {},
-     8,
-     2},
-    {"qwen2.5-0.5b",
-     "Qwen2.5 0.5B",
-     "qwen2",
-     151936,
-     896,
-     24,
-     14,
-     2,
-     64,
-     4864,
-     32768,
-     1e6f,
-     1e-6f,
-     true,
-     {.qkv_bias = true}},
-    {"qwen2.5-7b",
-     "Qwen2.5 7B",
-     "qwen2",
-     152064,
-     3584,
-     28,
-     28,
-     4,
-     128,
-     18944,
-     32768,
-     1e6f,
-     1e-6f,
-     false,
-     {.qkv_bias = true}},
-    {"qwen3-0.6b",
-     "Qwen3 0.6B",
-     "qwen3",
-     151936,
-     1024,
-     28,
-     16,
-     8,
-     128,
-     3072,
-     40960,
-     1e6f,
-     1e-6f,
-     true,
-     {.qk_norm = true}},
-    {"qwen3-8b",
-     "Qwen3 8B",
-     "qwen3",
-     151936,
-     4096,
-     36,
-     32,
-     8,
-     128,
-     12288,
-     40960,
-     1e6f,
-     1e-6f,
-     false,
-     {.qk_norm = true}},
-    {"qwen3-30b-a3b",
-     "Qwen3 30B-A3B: 128 experts, 8 used",
-     "qwen3moe",
-     151936,
-     2048,
-     48,
-     32,
-     4,
-     128,
-     768,
-     40960,
-     1e6f,
-     1e-6f,
-     false,
-     {.qk_norm = true},
-     128,
-     8},
-    {"moe-7b-a1b",
-     "no published model: OLMoE's size, 1.1B of 6.9B active, 64 experts, 8 used",
-     "qwen3moe",
-     50304,
-     2048,
-     16,
-     16,
-     16,
-     128,
-     1024,
-     4096,
-     1e4f,
-     1e-5f,
-     false,
-     {.qk_norm = true},
-     64,
-     8},
-    {"gemma-3-1b",
-     "Gemma 3 1B",
-     "gemma3",
-     262144,
-     1152,
-     26,
-     4,
-     1,
-     256,
-     6912,
-     32768,
-     1e6f,
-     1e-6f,
-     true,
-     {.qk_norm = true, .post_norms = true},
-     0,
-     0,
-     512},
-    {"tiny-dense", "for tests: 512 wide, 3 layers", "llama", 512, 512, 3, 8, 2, 64, 768, 4096, 1e4f, 1e-5f},
-    {"tiny-moe",
-     "for tests: the same with 4 experts, 2 used",
-     "llama",
-     512,
-     512,
-     3,
-     8,
-     2,
-     64,
-     768,
-     4096,
-     1e4f,
-     1e-5f,
-     false,
-     {},
-     4,
-     2},
+struct Hyper {
+    std::string_view name, architecture;  // as the file names it
+    uint32_t n_vocab, n_embd, n_layers, n_heads, n_heads_kv, head, n_ff, n_ctx;
+    float rope_base, eps;
+    std::string_view summary;
+    Extras extras = {};
 };
+
+void gemma2_keys(gguf::Draft& draft) {
+    draft.set("gemma2.attn_logit_softcapping", 50.0f).set("gemma2.final_logit_softcapping", 30.0f);
+}
+
+void gpt_oss_keys(gguf::Draft& draft) {
+    draft.set("gpt-oss.rope.scaling.type", "yarn").set("gpt-oss.rope.scaling.factor", 32.0f);
+    draft.set("gpt-oss.rope.scaling.original_context_length", 4096u);
+}
+
+void tiny_window_keys(gguf::Draft& draft) {
+    constexpr std::array<uint32_t, 3> is_windowed{1, 0, 1};
+    draft.set_array("gemma3.attention.sliding_window_pattern", std::span<const uint32_t>(is_windowed));
+}
+
+// Sizes from the models' published config.json (Hugging Face).
+// clang-format off
+constexpr Hyper shapes[] = {
+    // name, architecture, vocabulary, width, layers, heads, KV heads, head, feed-forward, context, RoPE base, epsilon
+    {"tinyllama-1.1b", "llama",     32000, 2048, 22, 32,  4,  64,  5632,   2048, 1e4f, 1e-5f, "TinyLlama 1.1B"},
+    {"llama-3.2-1b",   "llama",    128256, 2048, 16, 32,  8,  64,  8192, 131072, 5e5f, 1e-5f, "Llama 3.2 1B",
+     {.tied = true, .llama3_factor = 32}},
+    {"llama-2-7b",     "llama",     32000, 4096, 32, 32, 32, 128, 11008,   4096, 1e4f, 1e-5f, "Llama 2 7B"},
+    {"llama-3.1-8b",   "llama",    128256, 4096, 32, 32,  8, 128, 14336, 131072, 5e5f, 1e-5f, "Llama 3.1 8B",
+     {.llama3_factor = 8}},
+    {"mistral-7b",     "llama",     32768, 4096, 32, 32,  8, 128, 14336,  32768, 1e6f, 1e-5f, "Mistral 7B v0.3"},
+    {"mixtral-8x7b",   "llama",     32000, 4096, 32, 32,  8, 128, 14336,  32768, 1e6f, 1e-5f,
+     "Mixtral 8x7B: 8 experts, 2 used", {.n_expert = 8, .n_used = 2}},
+    {"qwen2.5-0.5b",   "qwen2",    151936,  896, 24, 14,  2,  64,  4864,  32768, 1e6f, 1e-6f, "Qwen2.5 0.5B",
+     {.tied = true, .qkv_bias = true}},
+    {"qwen2.5-7b",     "qwen2",    152064, 3584, 28, 28,  4, 128, 18944,  32768, 1e6f, 1e-6f, "Qwen2.5 7B",
+     {.qkv_bias = true}},
+    {"qwen3-0.6b",     "qwen3",    151936, 1024, 28, 16,  8, 128,  3072,  40960, 1e6f, 1e-6f, "Qwen3 0.6B",
+     {.tied = true, .qk_norm = true}},
+    {"qwen3-8b",       "qwen3",    151936, 4096, 36, 32,  8, 128, 12288,  40960, 1e6f, 1e-6f, "Qwen3 8B",
+     {.qk_norm = true}},
+    {"qwen3-30b-a3b",  "qwen3moe", 151936, 2048, 48, 32,  4, 128,   768,  40960, 1e6f, 1e-6f,
+     "Qwen3 30B-A3B: 128 experts, 8 used", {.qk_norm = true, .n_expert = 128, .n_used = 8}},
+    {"moe-7b-a1b",     "qwen3moe",  50304, 2048, 16, 16, 16, 128,  1024,   4096, 1e4f, 1e-5f,
+     "no published model, of OLMoE's size: 1.3B of 6.9B active, 64 experts, 8 used",
+     {.qk_norm = true, .n_expert = 64, .n_used = 8}},
+    {"gemma-2-2b",     "gemma2",   256000, 2304, 26,  8,  4, 256,  9216,   8192, 1e4f, 1e-6f, "Gemma 2 2B",
+     {.tied = true, .post_norms = true, .window = 4096, .more_keys = gemma2_keys}},
+    {"gemma-3-1b",     "gemma3",   262144, 1152, 26,  4,  1, 256,  6912,  32768, 1e6f, 1e-6f, "Gemma 3 1B",
+     {.tied = true, .qk_norm = true, .post_norms = true, .window = 512}},
+    {"phi-3-mini",     "phi3",      32064, 3072, 32, 32, 32,  96,  8192,   4096, 1e4f, 1e-5f, "Phi-3 mini 4k",
+     {.fused = true, .window = 2047}},
+    {"gpt-oss-20b",    "gpt-oss",  201088, 2880, 24, 64,  8,  64,  2880, 131072, 1.5e5f, 1e-5f,
+     "gpt-oss 20B: 32 experts, 4 used",
+     {.gpt_oss = true, .n_expert = 32, .n_used = 4, .window = 128, .more_keys = gpt_oss_keys}},
+    {"tiny-dense",     "llama",       512,  512,  3,  8,  2,  64,   768,   4096, 1e4f, 1e-5f, "for tests"},
+    {"tiny-moe",       "llama",       512,  512,  3,  8,  2,  64,   768,   4096, 1e4f, 1e-5f,
+     "for tests: 4 experts, 2 used", {.n_expert = 4, .n_used = 2}},
+    {"tiny-window",    "gemma3",      512,  512,  3,  8,  2,  64,   768,   4096, 1e4f, 1e-6f,
+     "for tests: the first and third layer see 8 keys",
+     {.qk_norm = true, .post_norms = true, .window = 8, .more_keys = tiny_window_keys}},
+};
+// clang-format on
 
 constexpr auto summaries = [] {
     std::array<NamedShape, std::size(shapes)> out;
@@ -237,7 +104,7 @@ std::vector<float> llama3_divisors(const Hyper& h) {
     for (uint32_t i = 0; i < h.head / 2; i++) {
         const double wavelength = two_pi * base::pow(double(h.rope_base), 2.0 * i / h.head);
         const double share = std::clamp((trained / wavelength - low) / (high - low), 0.0, 1.0);
-        out.push_back(float(1 / ((1 - share) / double(h.llama3_factor) + share)));
+        out.push_back(float(1 / ((1 - share) / double(h.extras.llama3_factor) + share)));
     }
     return out;
 }
@@ -258,47 +125,67 @@ void set_keys(gguf::Draft& draft, const Hyper& h) {
     draft.set(key("rope.freq_base"), h.rope_base);
     draft.set(key("rope.dimension_count"), h.head);
     draft.set(key("vocab_size"), h.n_vocab);
-    if (h.n_expert != 0) {
-        draft.set(key("expert_count"), h.n_expert);
-        draft.set(key("expert_used_count"), h.n_used);
+    if (h.extras.n_expert != 0) {
+        draft.set(key("expert_count"), h.extras.n_expert);
+        draft.set(key("expert_used_count"), h.extras.n_used);
         draft.set(key("expert_feed_forward_length"), h.n_ff);
     }
-    if (h.window != 0) { draft.set(key("attention.sliding_window"), h.window); }
-    if (h.more_keys != nullptr) { h.more_keys(draft); }
+    if (h.extras.window != 0) { draft.set(key("attention.sliding_window"), h.extras.window); }
+    if (h.extras.more_keys != nullptr) { h.extras.more_keys(draft); }
 }
 
-void add_layer(std::vector<TensorShape>& out, const Hyper& h, uint32_t index) {
-    const auto add = [&](std::string_view name, std::vector<uint64_t> dims) {
-        out.push_back({fmt::format("blk.{}.{}", index, name), std::move(dims)});
-    };
+void add_attention(std::vector<TensorShape>& out, const Hyper& h, const std::string& blk) {
     const uint64_t n_q = uint64_t(h.n_heads) * h.head, n_kv = uint64_t(h.n_heads_kv) * h.head;
-    add("attn_norm.weight", {h.n_embd});
-    add("attn_q.weight", {h.n_embd, n_q});
-    add("attn_k.weight", {h.n_embd, n_kv});
-    add("attn_v.weight", {h.n_embd, n_kv});
-    if (h.layers.qkv_bias) {
-        add("attn_q.bias", {n_q});
-        add("attn_k.bias", {n_kv});
-        add("attn_v.bias", {n_kv});
+    const bool bias = h.extras.qkv_bias || h.extras.gpt_oss;
+    const auto linear = [&](std::string_view name, uint64_t n_in, uint64_t n_out, bool has_bias) {
+        out.push_back({fmt::format("{}{}.weight", blk, name), {n_in, n_out}});
+        if (has_bias) { out.push_back({fmt::format("{}{}.bias", blk, name), {n_out}}); }
+    };
+    const auto norm = [&](std::string_view name, uint64_t n) {
+        out.push_back({fmt::format("{}{}.weight", blk, name), {n}});
+    };
+    norm("attn_norm", h.n_embd);
+    if (h.extras.fused) {
+        linear("attn_qkv", h.n_embd, n_q + 2 * n_kv, false);
+    } else {
+        linear("attn_q", h.n_embd, n_q, bias);
+        linear("attn_k", h.n_embd, n_kv, bias);
+        linear("attn_v", h.n_embd, n_kv, bias);
     }
-    if (h.layers.qk_norm) {
-        add("attn_q_norm.weight", {h.head});
-        add("attn_k_norm.weight", {h.head});
+    if (h.extras.qk_norm) {
+        norm("attn_q_norm", h.head);
+        norm("attn_k_norm", h.head);
     }
-    add("attn_output.weight", {n_q, h.n_embd});
-    if (h.layers.post_norms) { add("post_attention_norm.weight", {h.n_embd}); }
-    add("ffn_norm.weight", {h.n_embd});
-    if (h.n_expert == 0) {
+    if (h.extras.gpt_oss) { norm("attn_sinks", h.n_heads); }
+    linear("attn_output", n_q, h.n_embd, h.extras.gpt_oss);
+    if (h.extras.post_norms) { norm("post_attention_norm", h.n_embd); }
+}
+
+void add_feed_forward(std::vector<TensorShape>& out, const Hyper& h, const std::string& blk) {
+    const auto add = [&](std::string_view name, std::vector<uint64_t> dims) {
+        out.push_back({fmt::format("{}{}", blk, name), std::move(dims)});
+    };
+    add(h.extras.gpt_oss ? "post_attention_norm.weight" : "ffn_norm.weight", {h.n_embd});
+    if (h.extras.n_expert != 0) {
+        add("ffn_gate_inp.weight", {h.n_embd, h.extras.n_expert});
+        add("ffn_gate_exps.weight", {h.n_embd, h.n_ff, h.extras.n_expert});
+        add("ffn_up_exps.weight", {h.n_embd, h.n_ff, h.extras.n_expert});
+        add("ffn_down_exps.weight", {h.n_ff, h.n_embd, h.extras.n_expert});
+    } else if (h.extras.fused) {
+        add("ffn_up.weight", {h.n_embd, uint64_t(2) * h.n_ff});
+        add("ffn_down.weight", {h.n_ff, h.n_embd});
+    } else {
         add("ffn_gate.weight", {h.n_embd, h.n_ff});
         add("ffn_up.weight", {h.n_embd, h.n_ff});
         add("ffn_down.weight", {h.n_ff, h.n_embd});
-    } else {
-        add("ffn_gate_inp.weight", {h.n_embd, h.n_expert});
-        add("ffn_gate_exps.weight", {h.n_embd, h.n_ff, h.n_expert});
-        add("ffn_up_exps.weight", {h.n_embd, h.n_ff, h.n_expert});
-        add("ffn_down_exps.weight", {h.n_ff, h.n_embd, h.n_expert});
     }
-    if (h.layers.post_norms) { add("post_ffw_norm.weight", {h.n_embd}); }
+    if (h.extras.gpt_oss) {
+        add("ffn_gate_inp.bias", {h.extras.n_expert});
+        add("ffn_gate_exps.bias", {h.n_ff, h.extras.n_expert});
+        add("ffn_up_exps.bias", {h.n_ff, h.extras.n_expert});
+        add("ffn_down_exps.bias", {h.n_embd, h.extras.n_expert});
+    }
+    if (h.extras.post_norms) { add("post_ffw_norm.weight", {h.n_embd}); }
 }
 
 }  // namespace
@@ -319,10 +206,16 @@ Result<Shape> named_shape(std::string_view name) {
     set_keys(shape.metadata, *h);
     set_placeholder_tokenizer(shape.metadata, h->n_vocab);
     shape.tensors.push_back({"token_embd.weight", {h->n_embd, h->n_vocab}});
-    for (uint32_t il = 0; il < h->n_layers; il++) { add_layer(shape.tensors, *h, il); }
+    for (uint32_t il = 0; il < h->n_layers; il++) {
+        const std::string blk = fmt::format("blk.{}.", il);
+        add_attention(shape.tensors, *h, blk);
+        add_feed_forward(shape.tensors, *h, blk);
+    }
     shape.tensors.push_back({"output_norm.weight", {h->n_embd}});
-    if (!h->tied) { shape.tensors.push_back({"output.weight", {h->n_embd, h->n_vocab}}); }
-    if (h->llama3_factor != 0) { shape.tensors.push_back({"rope_freqs.weight", {h->head / 2}, llama3_divisors(*h)}); }
+    if (!h->extras.tied) { shape.tensors.push_back({"output.weight", {h->n_embd, h->n_vocab}}); }
+    if (h->extras.llama3_factor != 0) {
+        shape.tensors.push_back({"rope_freqs.weight", {h->head / 2}, llama3_divisors(*h)});
+    }
     return shape;
 }
 

@@ -26,8 +26,9 @@ Spread spread_of(const gguf::Tensor& t, bool tied) {
     const double of_inputs = 1 / std::sqrt(double(t.dims[0]));
     if (t.name == "token_embd.weight") { return {0, tied ? of_inputs : 1}; }
     if (ends("_norm.weight") || ends(".scale") || ends(".input_scale") || ends(".ssm_d")) { return {1, 0.1}; }
-    if (ends(".ssm_a")) { return {-1, 0.2}; }  // decay rates
-    if (t.n_dims == 1) { return {0, 0.1}; }    // biases and their like
+    if (ends(".ssm_a")) { return {-1, 0.2}; }           // decay rates
+    if (ends(".attn_sinks.weight")) { return {0, 1}; }  // of the size of attention scores
+    if (t.n_dims == 1 || ends(".bias")) { return {0, 0.1}; }
     const bool adds_to_stream = ends(".attn_output.weight") || ends(".ffn_down.weight") ||
                                 ends(".ffn_down_exps.weight") || ends(".ssm_out.weight");
     return {0, adds_to_stream && tied ? of_inputs / 4 : of_inputs};

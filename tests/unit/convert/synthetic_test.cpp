@@ -109,7 +109,7 @@ TEST(ConvertSynthetic, BadShapesAreErrors) {
 
 // Logits of every kind of model are finite, of ordinary size, and differ from token to token.
 TEST(ConvertSynthetic, LogitsAreWellConditioned) {
-    for (const char* name : {"tiny-dense", "tiny-moe"}) {
+    for (const char* name : {"tiny-dense", "tiny-moe", "tiny-window"}) {
         for (const bool tied : {false, true}) {
             Shape shape = must(named_shape(name));
             if (tied) {
