@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the seed corpus of the GGUF reader's fuzzer: small files, valid ones and one of each way to be malformed.
+"""Writes the seed corpora of the GGUF fuzzers: small files, valid ones and one of each way to be malformed (gguf), and
+complete models of a few kilobytes (gguf_model).
 
-Usage: make_gguf_seeds.py [--check] [FOLDER]      FOLDER: default tests/fuzz/corpus/gguf
+Usage: make_gguf_seeds.py [--check] [FOLDER]      FOLDER: default tests/fuzz/corpus
 
 The files are made from nothing but this script, byte for byte the same each time; --check compares instead of writing.
 """
@@ -150,14 +151,74 @@ def malformed():
     }
 
 
+SPM = ["<unk>", "<s>", "</s>", "<0x0A>", "<0x61>", "\u2581", "a", "b", "ab", "\u2581a", "\u2581ab", "\u00e9"]
+BPE = ["<|endoftext|>", "a", "b", "c", "d", "e", "\u0120", "ab", "\u0120a", "\u0120ab", "cd", "\u010a"]
+
+
+def tokenizer(kind):
+    tokens = SPM if kind == "llama" else BPE
+    types = [2, 3, 3, 6, 6] + [1] * 7 if kind == "llama" else [3] + [1] * 11
+    keys = [kv("tokenizer.ggml.model", STRING, kind), array("tokenizer.ggml.tokens", STRING, tokens),
+            array("tokenizer.ggml.token_type", I32, types)]
+    if kind == "llama":
+        return keys + [array("tokenizer.ggml.scores", F32, [-float(i) for i in range(12)])]
+    return keys + [kv("tokenizer.ggml.pre", STRING, "gpt-2"),
+                   array("tokenizer.ggml.merges", STRING, ["a b", "\u0120 a", "\u0120a b", "c d"]),
+                   kv("tokenizer.ggml.bos_token_id", U32, 0), kv("tokenizer.ggml.eos_token_id", U32, 0)]
+
+
+def model(architecture, vocabulary, tensors, keys=(), alignment=32):
+    """A model that runs: 8 wide, 2 heads of 4, 12 tokens. tensors: (name, dims), as F32."""
+    name = architecture + "."
+    kvs = [kv("general.architecture", STRING, architecture), kv(name + "context_length", U32, 16),
+           kv(name + "embedding_length", U32, 8), kv(name + "block_count", U32, 1),
+           kv(name + "feed_forward_length", U32, 8), kv(name + "attention.head_count", U32, 2)]
+    kvs += [kv(name + key, kind, content) for key, kind, content in keys] + tokenizer(vocabulary)
+    records, data = [], b""
+    for tensor_name, dims in [("token_embd.weight", (8, 12)), *tensors, ("output_norm.weight", (8,))]:
+        records.append(tensor(tensor_name, dims, 0, len(data)))
+        count = math.prod(dims)
+        data += struct.pack(f"<{count}f", *((i * 37 % 64 - 31.5) / 32 for i in range(count)))
+        data += b"\0" * (-len(data) % alignment)
+    return build(kvs, records, data, alignment)
+
+
+def models():
+    layer = [("attn_norm.weight", (8,)), ("attn_q.weight", (8, 8)), ("attn_k.weight", (8, 4)), ("attn_v.weight", (8, 4)),
+             ("attn_output.weight", (8, 8)), ("ffn_norm.weight", (8,))]
+    dense = [("ffn_gate.weight", (8, 8)), ("ffn_up.weight", (8, 8)), ("ffn_down.weight", (8, 8))]
+    routed = [("ffn_gate_inp.weight", (8, 3)), ("ffn_gate_exps.weight", (8, 8, 3)), ("ffn_up_exps.weight", (8, 8, 3)),
+              ("ffn_down_exps.weight", (8, 8, 3))]
+    gpt2 = [(f"{name}.{part}", dims) for name, n_in, n_out in
+            [("attn_norm", 0, 8), ("attn_qkv", 8, 24), ("attn_output", 8, 8), ("ffn_norm", 0, 8), ("ffn_up", 8, 8),
+             ("ffn_down", 8, 8)]
+            for part, dims in [("weight", (n_in, n_out) if n_in else (n_out,)), ("bias", (n_out,))]]
+    blk = [[("blk.0." + name, dims) for name, dims in part] for part in (layer, dense, routed, gpt2)]
+    rms = [("attention.head_count_kv", U32, 1), ("attention.layer_norm_rms_epsilon", F32, 1e-5)]
+    yarn = [("rope.scaling.type", STRING, "yarn"), ("rope.scaling.factor", F32, 4.0),
+            ("rope.scaling.original_context_length", U32, 8), ("attention.temperature_scale", F32, 0.1)]
+    return {
+        "llama": model("llama", "llama", blk[0] + blk[1] + [("output.weight", (8, 12)), ("rope_freqs.weight", (2,))],
+                       rms),
+        "routed": model("llama", "gpt2", blk[0] + blk[2],
+                        rms + [("expert_count", U32, 3), ("expert_used_count", U32, 2)]),
+        "mistral3": model("mistral3", "llama", blk[0] + blk[1] + [("blk.0.attn_q.bias", (8,)), ("blk.0.attn_q.scale", (1,))],
+                          rms + yarn),
+        "gpt2": model("gpt2", "gpt2", [("position_embd.weight", (8, 16))] + blk[3] + [("output_norm.bias", (8,))],
+                      [("attention.layer_norm_epsilon", F32, 1e-5)]),
+    }
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--check"]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    folder = arguments[0] if arguments else os.path.join(root, "tests", "fuzz", "corpus", "gguf")
-    seeds = {name + ".gguf": content for name, content in {**valid(), **malformed()}.items()}
+    folder = arguments[0] if arguments else os.path.join(root, "tests", "fuzz", "corpus")
+    seeds = {os.path.join(group, name + ".gguf"): content
+             for group, files in [("gguf", {**valid(), **malformed()}), ("gguf_model", models())]
+             for name, content in files.items()}
     if "--check" not in sys.argv:
-        os.makedirs(folder, exist_ok=True)
         for name, content in seeds.items():
+            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(content)
         print(f"{len(seeds)} seeds, {sum(map(len, seeds.values()))} bytes")

@@ -106,6 +106,45 @@ class Dev(unittest.TestCase):
         self.assertTrue(self.calls("ctest")[0].endswith("-R Some"))
         self.assertNotEqual(self.run_dev("test", FAIL="ctest").returncode, 0)
 
+    def test_fuzzing_holds_every_target_to_its_floor(self):
+        def write(path, text):
+            path = os.path.join(self.home, "root", path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(path, 0o755)
+
+        for name in ("one", "two_more"):
+            write(f"tests/fuzz/{name}_fuzz.cpp", "")
+            write(f"tests/fuzz/corpus/{name}/seed", name)
+            write(f"build/fuzz/{name}_fuzz", """#!/bin/bash
+echo "fuzz $*" >> "$CALLS"
+echo "#1 DONE cov: $EDGES ft: 9"; echo "stat::number_of_executed_units: 5"; [[ $FAIL != fuzz ]]
+""")
+        write("tests/fuzz/corpus/two/seed", "of the first word")
+        write("tests/fuzz/coverage_floor", "# comment\none 100\ntwo_more 90\n")
+        done = self.run_dev("fuzz", EDGES="100", FUZZ_SECONDS="3")
+        self.assertEqual(done.stdout, "one: 100 edges from the corpus (floor 100), 100 after 5 runs, no finding\n"
+                                      "two_more: 100 edges from the corpus (floor 90), 100 after 5 runs, no finding\n")
+        self.assertEqual(done.returncode, 0)
+        replay, run = self.calls("fuzz")[2:]
+        self.assertIn("-runs=0", replay)
+        self.assertIn("-max_total_time=3", run)
+        for call in (replay, run):
+            self.assertIn("/corpus/two_more ", call + " ")
+            self.assertIn("/corpus/two ", call + " ")
+        below = self.run_dev("fuzz", EDGES="99")
+        self.assertEqual((below.returncode, below.stdout), (1, ""))
+        self.assertIn("one_fuzz reaches 99 edges, below its floor of 100", below.stderr)
+        write("tests/fuzz/coverage_floor", "two_more 90\n")
+        without = self.run_dev("fuzz", EDGES="100")
+        self.assertEqual(without.returncode, 1)
+        self.assertIn("one_fuzz has no floor: its corpus reaches 100 edges", without.stderr)
+        write("tests/fuzz/coverage_floor", "one 1\ntwo_more 1\n")
+        found = self.run_dev("fuzz", EDGES="100", FAIL="fuzz")
+        self.assertEqual(found.returncode, 1)
+        self.assertIn("found something", found.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
