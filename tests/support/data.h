@@ -11,14 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "support/source_dir.h"
+
 namespace wallaby::testing {
 
 // WALLABY_DATA, or ../shared/data beside the project's root.
 inline std::optional<std::filesystem::path> data_dir() {
     const char* set = std::getenv("WALLABY_DATA");
-    const std::filesystem::path path = set != nullptr
-                                           ? std::filesystem::path(set)
-                                           : std::filesystem::path(WALLABY_SOURCE_DIR) / ".." / "shared" / "data";
+    const std::filesystem::path path =
+        set != nullptr ? std::filesystem::path(set) : std::filesystem::path(source_dir()) / ".." / "shared" / "data";
     std::error_code ignored;
     if (!std::filesystem::is_directory(path, ignored)) { return std::nullopt; }
     return path;

@@ -241,7 +241,7 @@ TEST(GgufReader, SurvivesEveryChangedWord) {
 // The fuzzer's seeds: those named bad_… are refused, the others open.
 TEST(GgufReader, JudgesTheCorpusByItsNames) {
     size_t n_good = 0, n_bad = 0;
-    const std::filesystem::path folder = std::filesystem::path(WALLABY_SOURCE_DIR) / "tests/fuzz/corpus/gguf";
+    const std::filesystem::path folder = std::filesystem::path(source_dir()) / "tests/fuzz/corpus/gguf";
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         const std::string name = entry.path().filename();
         const bool bad = name.starts_with("bad_");

@@ -1,0 +1,7 @@
+#include "support/source_dir.h"
+
+namespace wallaby::testing {
+
+const char* source_dir() { return WALLABY_SOURCE_DIR; }
+
+}  // namespace wallaby::testing
