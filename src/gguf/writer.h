@@ -135,7 +135,7 @@ class Writer {
     Result<void> pad_to(uint64_t position);
     Result<void> keep(Result<void> result);
     Error about(std::string_view tensor, std::string what) const;
-    Result<void> write_piece(std::string_view tensor, std::span<const uint8_t> bytes);
+    Result<void> write_piece(std::string_view name, std::span<const uint8_t> bytes);
 
     std::unique_ptr<base::ByteSink> sink_;
     Layout layout_;

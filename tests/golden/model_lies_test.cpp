@@ -68,44 +68,40 @@ std::vector<Lie> lies_about(const gguf::WeightSource& truth) {
     std::vector<Lie> all;
     for (size_t i = 0; i < truth.tensors().size(); i++) {
         const std::string& name = truth.tensors()[i].name;
+        // What a family leaves out by name may be anything.
+        const bool is_used = !name.ends_with(".input_scale") && name != "cls.output.weight";
         all.push_back(
             {name + " missing", [i](Liar& l) { l.lies().erase(l.lies().begin() + std::ptrdiff_t(i)); }, false});
-        all.push_back({name + " as integers", [i](Liar& l) { shape(l.lies()[i], quant::Type::i32); }, true});
+        all.push_back({name + " as integers", [i](Liar& l) { shape(l.lies()[i], quant::Type::i32); }, is_used});
         all.push_back({name + " one longer",
                        [i](Liar& l) {
                            gguf::Tensor& t = l.lies()[i];
                            t.dims[t.n_dims - 1]++;
                            shape(t, t.type);
                        },
-                       true});
+                       is_used});
         all.push_back({name + " one wider",
                        [i](Liar& l) {
                            gguf::Tensor& t = l.lies()[i];
                            t.dims[0]++;
                            shape(t, t.type);
                        },
-                       true});
+                       is_used});
         all.push_back({name + " by another name", [i](Liar& l) { l.lies()[i].name += ".not"; }, true});
     }
+    const std::string prefix = std::string(*truth.metadata().string("general.architecture")) + ".";
     for (const auto& entry : truth.metadata().entries()) {
         const std::string key(entry.key);
-        if (key == "general.architecture" || key.starts_with("tokenizer.")) { continue; }
+        if (!key.starts_with(prefix)) { continue; }
         const auto set = [&](const char* what, auto value) {
             all.push_back({key + " " + what, [=](Liar& l) { l.keys().set(key, value); }, false});
         };
         all.push_back({key + " missing", [=](Liar& l) { l.keys().remove(key); }, false});
         set("string", "x");
         set("zero", 0u);
-        set("one", 1u);
         set("three", 3u);
         set("2^32 - 1", UINT32_MAX);
-        set("2^31", uint32_t(1) << 31);
-        set("2^64 - 1", UINT64_MAX);
-        set("negative", int32_t(-1));
         set("NaN", NAN);
-        set("infinite", INFINITY);
-        set("huge", 1e300);
-        set("true", true);
         all.push_back({key + " array",
                        [=](Liar& l) {
                            const int32_t values[] = {0, -1, INT32_MAX};

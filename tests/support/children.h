@@ -27,6 +27,10 @@ constexpr bool under_sanitizer = true;  // whose own memory hides what the work 
 constexpr bool under_sanitizer = false;
 #endif
 
+// Large blocks come from the system and go back to it when they are freed, in this whole program: the allocator would
+// otherwise keep some after a few large ones, and a child could use them beyond its limit.
+inline const int large_blocks_go_back = ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+
 enum class Verdict : uint8_t { pending, refused, accepted, over_budget, signal, hang };
 
 struct Verdicts {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "support/children.h"
 #include "unit/gguf/raw.h"
 
 namespace {
@@ -15,11 +16,8 @@ using namespace wallaby;
 using namespace wallaby::testing;
 using gguf::ValueType;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NEED_PLAIN_MEMORY() GTEST_SKIP() << "a sanitizer's own memory hides what the reader allocates"
-#else
-#define NEED_PLAIN_MEMORY() static_cast<void>(0)
-#endif
+#define NEED_PLAIN_MEMORY() \
+    if (under_sanitizer) { GTEST_SKIP() << "a sanitizer's own memory hides what the reader allocates"; }
 
 constexpr uint64_t mib = 1 << 20;
 
@@ -27,11 +25,7 @@ constexpr uint64_t mib = 1 << 20;
 bool succeeds_within(uint64_t n_bytes, const std::function<bool()>& work) {
     const pid_t child = ::fork();
     if (child == 0) {
-        unsigned long pages = 0;
-        std::FILE* statm = std::fopen("/proc/self/statm", "r");
-        if (statm == nullptr || std::fscanf(statm, "%lu", &pages) != 1) { ::_exit(2); }
-        std::fclose(statm);
-        const rlim_t bound = pages * uint64_t(::sysconf(_SC_PAGESIZE)) + n_bytes;
+        const rlim_t bound = mapped_bytes() + n_bytes;
         const rlimit limit{bound, bound};
         if (::setrlimit(RLIMIT_AS, &limit) != 0) { ::_exit(2); }
         try {
