@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "gguf/writer.h"
 #include "models/models.h"
@@ -20,22 +21,26 @@ using namespace wallaby::testing;
 // zeros here.
 class Liar final : public gguf::WeightSource {
   public:
-    explicit Liar(const gguf::WeightSource& truth) {
-        draft_.copy(truth.metadata());
+    explicit Liar(const gguf::WeightSource& truth) : truth_(truth) {
         tensors_.assign(truth.tensors().begin(), truth.tensors().end());
     }
-    gguf::Draft& keys() { return draft_; }
+    gguf::Draft& keys() {
+        if (!draft_) { draft_.emplace().copy(truth_.metadata()); }
+        return *draft_;
+    }
     std::vector<gguf::Tensor>& lies() { return tensors_; }
     // After the last change.
     void tell() {
-        MemorySink::Seen seen;
-        auto writer = gguf::Writer::create(std::make_unique<MemorySink>(seen), draft_);
-        if (!writer.ok() || !writer->commit().ok()) { std::abort(); }
-        file_ = std::move(*gguf::read_file(base::MemorySource(seen.bytes, "liar.gguf")));
+        if (draft_) {
+            MemorySink::Seen seen;
+            auto writer = gguf::Writer::create(std::make_unique<MemorySink>(seen), *draft_);
+            if (!writer.ok() || !writer->commit().ok()) { std::abort(); }
+            file_ = std::move(*gguf::read_file(base::MemorySource(seen.bytes, "liar.gguf")));
+        }
         for (const gguf::Tensor& t : tensors_) { by_name_[t.name] = &t; }
     }
 
-    const gguf::Metadata& metadata() const override { return file_.metadata; }
+    const gguf::Metadata& metadata() const override { return draft_ ? file_.metadata : truth_.metadata(); }
     std::span<const gguf::Tensor> tensors() const override { return tensors_; }
     const gguf::Tensor* find(std::string_view name) const override {
         const auto at = by_name_.find(name);
@@ -47,7 +52,8 @@ class Liar final : public gguf::WeightSource {
     }
 
   private:
-    gguf::Draft draft_;
+    const gguf::WeightSource& truth_;
+    std::optional<gguf::Draft> draft_;  // where the keys lie
     std::vector<gguf::Tensor> tensors_;
     gguf::File file_;
     std::map<std::string_view, const gguf::Tensor*> by_name_;
@@ -68,6 +74,7 @@ std::vector<Lie> lies_about(const gguf::WeightSource& truth) {
     std::vector<Lie> all;
     for (size_t i = 0; i < truth.tensors().size(); i++) {
         const std::string& name = truth.tensors()[i].name;
+        if (name.starts_with("blk.1.")) { continue; }  // the first and the last of three layers will do
         // What a family leaves out by name may be anything.
         const bool is_used = !name.ends_with(".input_scale") && name != "cls.output.weight";
         all.push_back(

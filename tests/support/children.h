@@ -11,9 +11,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <functional>
 #include <new>
 #include <string>
@@ -21,8 +21,15 @@
 
 namespace wallaby::testing {
 
+// A sanitizer's own memory hides what the work allocates, and its time is not ours.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool under_sanitizer = true;  // whose own memory hides what the work allocates, and whose time is not ours
+constexpr bool under_sanitizer = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool under_sanitizer = true;
+#else
+constexpr bool under_sanitizer = false;
+#endif
 #else
 constexpr bool under_sanitizer = false;
 #endif
@@ -35,13 +42,13 @@ enum class Verdict : uint8_t { pending, refused, accepted, over_budget, signal, 
 
 struct Verdicts {
     std::vector<Verdict> each;
-    double slowest_seconds = 0;
+    double slowest_seconds = 0;  // of processor time
     size_t count(Verdict v) const { return size_t(std::count(each.begin(), each.end(), v)); }
 };
 
 struct ChildLimits {
-    double seconds = 2;                                  // of each piece of work
-    std::function<void(size_t)> prepare = {};            // before piece i, in its process, unlimited
+    double seconds = 2;                        // of processor time for each piece; ten times that by the clock
+    std::function<void(size_t)> prepare = {};  // before piece i, in its process, unlimited
     std::function<uint64_t(size_t)> address_space = {};  // bytes that piece i may then map more than the process has
 };
 
@@ -55,20 +62,37 @@ inline uint64_t mapped_bytes() {
     return pages * uint64_t(::sysconf(_SC_PAGESIZE));
 }
 
+// Processor time counts, so that a busy machine makes nothing a hang; the clock ends what only waits. 0: no timers.
+inline void start_timers(double seconds) {
+    const auto timer = [](double s) {
+        const auto whole = time_t(s);
+        return itimerval{{}, {whole, suseconds_t((s - double(whole)) * 1e6)}};
+    };
+    const itimerval processor = timer(seconds), wall = timer(10 * seconds);
+    ::setitimer(ITIMER_PROF, &processor, nullptr);
+    ::setitimer(ITIMER_REAL, &wall, nullptr);
+}
+
+inline double cpu_seconds() {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
 // Calls work(0) … work(n - 1). Work that throws bad_alloc is over its budget.
 inline Verdicts run_in_children(size_t n, const ChildLimits& limits, const std::function<Verdict(size_t)>& work) {
     struct Shared {
         std::atomic<size_t> current;
         std::atomic<double> slowest;
-        std::atomic<Verdict> each[1];
     };
-    const size_t n_bytes = sizeof(Shared) + n;
+    const size_t n_bytes = sizeof(Shared) + n;  // and a verdict for each piece behind it
     auto* shared =
         static_cast<Shared*>(::mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     if (shared == MAP_FAILED) {
         ADD_FAILURE() << "no shared memory";
         return {};
     }
+    auto* each = reinterpret_cast<std::atomic<Verdict>*>(shared + 1);
     const double seconds = limits.seconds * (under_sanitizer ? 10 : 1);
     const auto one = [&](size_t i) {
         shared->current = i;
@@ -80,24 +104,22 @@ inline Verdicts run_in_children(size_t n, const ChildLimits& limits, const std::
             const rlimit limit{mapped_bytes() + limits.address_space(i), RLIM_INFINITY};
             ::setrlimit(RLIMIT_AS, &limit);
         }
-        const itimerval timer{{}, {time_t(seconds), suseconds_t((seconds - double(time_t(seconds))) * 1e6)}};
-        ::setitimer(ITIMER_REAL, &timer, nullptr);
-        const auto start = std::chrono::steady_clock::now();
+        start_timers(seconds);
+        const double start = cpu_seconds();
         Verdict verdict = Verdict::over_budget;
         try {
             verdict = work(i);
         } catch (const std::bad_alloc&) {}
-        const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        const itimerval off{};
-        ::setitimer(ITIMER_REAL, &off, nullptr);
+        const double took = cpu_seconds() - start;
+        start_timers(0);
         if (took > shared->slowest) { shared->slowest = took; }
-        shared->each[i] = verdict;
+        each[i] = verdict;
     };
     for (size_t next = 0; next < n; next = shared->current + 1) {
         shared->current = next;
         const pid_t child = ::fork();
         if (child == 0) {
-            ::signal(SIGALRM, SIG_DFL);
+            for (const int number : {SIGALRM, SIGPROF}) { ::signal(number, SIG_DFL); }
             try {
                 for (size_t i = next; i < n; i++) { one(i); }
             } catch (...) { ::_exit(3); }  // or gtest would catch it, and go on with the tests in the child
@@ -110,12 +132,12 @@ inline Verdicts run_in_children(size_t n, const ChildLimits& limits, const std::
         }
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) { break; }
         // A sanitizer ends the process with a code of its own, after its report.
-        const bool alarm = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
-        shared->each[shared->current] = alarm ? Verdict::hang : Verdict::signal;
+        const bool alarm = WIFSIGNALED(status) && (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF);
+        each[shared->current] = alarm ? Verdict::hang : Verdict::signal;
     }
     Verdicts verdicts;
     verdicts.slowest_seconds = shared->slowest;
-    for (size_t i = 0; i < n; i++) { verdicts.each.push_back(shared->each[i]); }
+    for (size_t i = 0; i < n; i++) { verdicts.each.push_back(each[i]); }
     ::munmap(shared, n_bytes);
     return verdicts;
 }

@@ -66,7 +66,7 @@ ChildLimits limits_of(const std::string& path, std::function<void(size_t)> prepa
 
 TEST(GgufHostile, TheJudgeItselfWorks) {
     ChildLimits limits;
-    limits.seconds = 1;
+    limits.seconds = 0.2;
     limits.address_space = [](size_t) { return 64 * mib; };
     const auto verdicts = run_in_children(8, limits, [](size_t i) {
         volatile uint64_t forever = 1;
