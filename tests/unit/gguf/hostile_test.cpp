@@ -114,10 +114,12 @@ TEST(GgufHostile, MalformedFiles) {
 // The error of each lie names the key or the tensor that it is about.
 TEST(GgufHostile, LiesAreNamed) {
     const TemporaryFile file;
-    std::set<std::vector<uint8_t>> seen;
+    std::set<size_t> seen;  // hashes: the files together would be much memory
     for (const Lie& lie : lies::all()) {
         const std::vector<uint8_t> bytes = lie.make();
-        EXPECT_TRUE(seen.insert(bytes).second) << lie.name << ": another lie is the same file";
+        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        EXPECT_TRUE(seen.insert(std::hash<std::string_view>()(text)).second)
+            << lie.name << ": another lie is the same file";
         file.write(bytes);
         const auto error = refusal_of_file(file.path);
         if (!error) {
