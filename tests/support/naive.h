@@ -15,6 +15,8 @@ namespace wallaby::testing {
 class Naive {
   public:
     using Row = std::vector<double>;
+    // What a matmul's input becomes before it meets weights of that type: for another engine's rounding.
+    std::function<void(Row& x, quant::Type type)> round_input;
     // GELU in its tanh form; a test may put another engine's way in its place.
     std::function<double(double)> gelu = [](double x) {
         return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * x * (1 + 0.044715 * x * x)));
@@ -76,7 +78,8 @@ class Naive {
     }
     void run(const ops::Op& op, const ops::Matmul& s, size_t t, int32_t) {
         const ops::Weight& w = model_.weights[op.weight[0]];
-        const Row& x = in(op, 0, t);
+        Row x = in(op, 0, t);
+        if (round_input) { round_input(x, w.type); }
         for (size_t j = 0; j < std::max(1u, s.n_used); j++) {
             const size_t expert = s.n_used == 0 ? 0 : size_t(in(op, 1, t)[j]);
             const size_t from = x.size() == w.n_in ? 0 : j * w.n_in;
