@@ -112,7 +112,8 @@ std::vector<float> llama3_divisors(const Hyper& h) {
 void set_keys(gguf::Draft& draft, const Hyper& h) {
     const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", h.architecture, suffix); };
     draft.set("general.architecture", h.architecture);
-    draft.set("general.name", fmt::format("synthetic {}", h.name));
+    // Not the model's own name: llama.cpp looks for the tokens of a real Phi-3 in whatever is called so.
+    draft.set("general.name", "synthetic");
     draft.set(key("context_length"), h.n_ctx);
     draft.set(key("embedding_length"), h.n_embd);
     draft.set(key("block_count"), h.n_layers);
