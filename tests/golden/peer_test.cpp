@@ -75,7 +75,7 @@ std::vector<float> logits_of_peer(std::string command, const std::string& model,
     std::filesystem::remove(out);
     command = replaced(replaced(command, "{model}", model), "{out}", out);
     if (std::system(replaced(command, "{tokens}", std::to_string(token)).c_str()) != 0) { return {}; }
-    const auto logits = read_array<float>(out);
+    auto logits = read_array<float>(out);
     std::filesystem::remove(out);
     return logits;
 }
