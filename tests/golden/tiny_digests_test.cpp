@@ -94,7 +94,9 @@ TEST(GoldenTinyDigestsLong, Range) {
     EXPECT_EQ(digest_of("tiny-dense", "Q8_0", quant::Type::f32, 254, 4), "0xc268b6f7b30e9c84");
 }
 
-TEST(GoldenTinyDigestsLong, WindowPages) { EXPECT_EQ(digest_of("tiny-window", "Q6_K", quant::Type::f32, 126, 4), "0xb4a4a3b5bda8b080"); }
+TEST(GoldenTinyDigestsLong, WindowPages) {
+    EXPECT_EQ(digest_of("tiny-window", "Q6_K", quant::Type::f32, 126, 4), "0xb4a4a3b5bda8b080");
+}
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTinyDigests, ::testing::ValuesIn(rows),
                          [](const auto& test) { return std::string(test.param.type); });
