@@ -23,7 +23,8 @@ char32_t to_lower(char32_t c);        // the simple mapping, one code point to o
 class Decomposition {
   public:
     explicit Decomposition(char32_t c);
-    std::span<const char32_t> code_points() const { return {buffer_.data(), n_}; }
+    std::span<const char32_t> code_points() const& { return {buffer_.data(), n_}; }
+    std::span<const char32_t> code_points() && = delete;  // it would outlive what it points into
 
   private:
     std::array<char32_t, 8> buffer_{};  // the longest has 4

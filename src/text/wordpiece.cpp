@@ -107,7 +107,8 @@ Result<void> WordPieceEncoder::encode(std::string_view text, std::vector<int32_t
             add(lower(c));
             continue;
         }
-        for (const char32_t each : unicode::Decomposition(c).code_points()) {
+        const unicode::Decomposition decomposition(c);
+        for (const char32_t each : decomposition.code_points()) {
             if (!unicode::is_nonspacing_mark(each)) { add(lower(each)); }
         }
     }
