@@ -2,7 +2,8 @@
 // tokenization_kimi.py) of the models named beside each, on https://huggingface.co; the names from what converters
 // write into tokenizer.ggml.pre. Which names share a rule was checked by asking llama.cpp v0.5.0
 // (docs/verification.md). Names whose expression has no such source are refused, and so are those that count digits
-// from a run's right end (superbpe, afmoe, tiny_aya): the look ahead makes every one of them quadratic.
+// from a run's right end (superbpe, afmoe, tiny_aya) or cut runs of spaces into powers of two (jais-2): their look
+// ahead takes quadratic time.
 #include "text/pretokenizer.h"
 
 namespace wallaby::text {
@@ -61,12 +62,6 @@ constexpr std::string_view gpt4o = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo
 // digits apart.
 constexpr std::string_view bloom = R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)";
 
-// inceptionai/Jais-2-8B-Chat: Llama 3's words, but runs of spaces are cut into powers of two.
-constexpr std::string_view jais2 =
-    R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
-    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S))"
-    R"(|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})";
-
 // ByteDance-Seed/Seed-Coder-8B-Base: signs keep apart from line ends.
 constexpr std::string_view seed_coder =
     R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
@@ -78,13 +73,13 @@ constexpr std::string_view exaone_moe =
     R"('(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}\p{M}*+(?: ?\p{L}\p{M}*+)*+|\p{N})"
     R"(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
 
-// moonshotai/Kimi-K2-Instruct: Chinese apart, otherwise GPT-4o's words. PCRE has no intersection of classes; a look
-// ahead keeps Chinese letters out.
+// moonshotai/Kimi-K2-Instruct: Chinese apart, otherwise GPT-4o's words. PCRE has no intersection of classes: "capitals
+// but Han" are all characters but the other categories and Han.
 constexpr std::string_view kimi_k2 =
-    R"(\p{Han}+|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*)"
-    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
-    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+)"
-    R"((?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
+    R"(\p{Han}+|[^\r\n\p{L}\p{N}]?[^\p{Ll}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{Han}]*[^\p{Lu}\p{Lt}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{Han}]+)"
+    R"((?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
+    R"(|[^\r\n\p{L}\p{N}]?[^\p{Ll}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{Han}]+[^\p{Lu}\p{Lt}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{Han}]*)"
+    R"((?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
     R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 const std::vector<PretokenizerRule>& rules() {
@@ -99,7 +94,6 @@ const std::vector<PretokenizerRule>& rules() {
                    "granite-docling", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "modern-bert"},
          .patterns = {gpt2}},
         {.names = {"jina-v1-en", "jina-v2-code", "roberta-bpe"}, .patterns = {gpt2}, .add_sep = true},
-        {.names = {"jais-2"}, .patterns = {jais2}},
         {.names = {"bloom", "poro-chat", "gpt3-finnish"}, .patterns = {bloom}},
         {.names = {"viking"}, .patterns = {bloom, R"(\p{N})"}},
         {.names = {"seed-coder"}, .patterns = {seed_coder}},

@@ -40,9 +40,14 @@ void expect_linear(const text::Tokenizer& tokenizer, const char* name) {
         for (char& c : out) { c = char('a' + uint8_t(c) % 3); }
         return out;
     }();
+    const auto repeated = [](std::string_view character) {
+        std::string out;
+        while (out.size() < 2 * n_bytes_half) { out += character; }
+        return out;
+    };
     const size_t n = 2 * n_bytes_half;
     for (const std::string& text : {std::string(n, 'a'), std::string(n, ' '), std::string(n, '\n'), std::string(n, '<'),
-                                    words, letters, std::string(n, ' ') + "7"}) {
+                                    words, letters, std::string(n, ' ') + "7", repeated("😀"), repeated("漢")}) {
         // The fastest of several runs of each, more of them while a neighbour disturbs: nothing helps quadratic code.
         double half = 1e9, whole = 1e9;
         for (int run = 0; run < 12 && (run < 2 || whole >= 3 * half); run++) {
@@ -66,11 +71,31 @@ TEST(TextLinearTime, Spm) {
 
 TEST(TextLinearTime, Bpe) {
     Toy toy = bpe_toy({"a a", "aa aa", "Ġ Ġ", "ĠĠ ĠĠ", "Ċ Ċ", "< <", "b a", "c a", "b c", "aaaa aaaa"});
-    for (const char* pre :
-         {"default", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "gpt-4o", "tekken"}) {
+    for (const char* pre : {"default", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "gpt-4o", "tekken",
+                            "bloom", "exaone-moe", "kimi-k2", "chameleon"}) {
         const auto tokenizer = std::move(load_tokenizer(toy.file().kv("tokenizer.ggml.pre", pre))).value();
         expect_linear(*tokenizer, pre);
     }
+}
+
+TEST(TextLinearTime, CharBpe) {
+    const Toy toy = char_bpe_toy({"a a", "aa aa", "▁ ▁", "▁▁ ▁▁", "\n \n", "< <", "b a", "c a", "b c", "aaaa aaaa"});
+    expect_linear(*toy.load(), "gemma4");
+}
+
+TEST(TextLinearTime, WordPiece) {
+    Toy toy = wordpiece_toy();
+    for (const char* piece : {"a", "aa", "aaaa", "c", "<", "▁<"}) { toy.add(piece); }
+    expect_linear(*toy.load(), "wordpiece");
+}
+
+TEST(TextLinearTime, Unigram) {
+    Toy toy = unigram_toy();
+    for (const char* piece : {"aa", "aaaaaaaa", "▁▁▁▁", "\n\n", "<<", "ba", "ca", "bab"}) { toy.add(piece, -5); }
+    expect_linear(*toy.load(), "unigram");
+    toy.add("a▁b", -30);  // texts cannot be cut into words
+    const auto whole = load_tokenizer(toy.file().kv("tokenizer.ggml.remove_extra_whitespaces", false));
+    expect_linear(**whole, "unigram over spaces");
 }
 
 }  // namespace
