@@ -38,6 +38,15 @@ TEST(TextUnigram, UnknownCharactersAreOneTokenOrBytes) {
     EXPECT_EQ(toy.load()->decode(*toy.load()->encode("a€b")), "a€b");
 }
 
+TEST(TextUnigram, UnknownCharactersCostTenMoreThanTheWorstPiece) {
+    Toy toy = unigram_toy();
+    toy.add("q", 1);
+    toy.add("zq", -14);  // the worst
+    EXPECT_EQ(pieces(*toy.load(), "azq"), "▁a|zq") << "-14, against -24 + 1";
+    toy.add("bad", -26);
+    EXPECT_EQ(pieces(*toy.load(), "azqb"), "▁a|zq|b");
+}
+
 TEST(TextUnigram, SpacesFollowTheFile) {
     const Toy toy = unigram_toy();
     const auto load = [&](bool prefix, bool remove) {
@@ -157,6 +166,17 @@ TEST(TextCharsmap, AgreesWithASearchOfItsEntries) {
             if (longest > 0) { EXPECT_EQ(match->replacement, entries.at(text.substr(0, longest))); }
         }
     }
+}
+
+TEST(TextCharsmap, RefusesPlacesOutsideTheTable) {
+    const auto encode = [](std::vector<uint8_t> table) {
+        const auto tokenizer = load_tokenizer(unigram_toy().file().array(charsmap_key, table));
+        return (*tokenizer)->encode("a");
+    };
+    // One unit of two: the root, whose offset leads past them.
+    EXPECT_FALSE(encode({8, 0, 0, 0, 0, 0xFE, 0xFF, 0xFF, 0, 0, 0, 0, 'x', 0}).ok());
+    // The root leads to 'a' itself at 0 ^ 'a', which is past two units.
+    EXPECT_FALSE(encode({8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'x', 0}).ok());
 }
 
 // Tables with bytes changed: every text is encoded, or refused with the key's name.
