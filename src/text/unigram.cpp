@@ -135,15 +135,16 @@ void UnigramEncoder::encode_word(std::string_view word, std::vector<Best>& best,
     // The path is found from its end; `path` holds the ends of its pieces.
     path.clear();
     for (uint32_t end = uint32_t(word.size()); end > 0; end = best[end].begin) { path.push_back(int32_t(end)); }
-    for (auto end = path.rbegin(); end != path.rend(); ++end) {
-        const Best& piece = best[size_t(*end)];
+    std::ranges::reverse(path);
+    for (const int32_t end : path) {
+        const Best& piece = best[size_t(end)];
         if (piece.token != unknown) {
             out.push_back(piece.token);
             after_unknown = false;
             continue;
         }
         if (has_all_bytes_) {
-            for (const char byte : word.substr(piece.begin, size_t(*end) - piece.begin)) {
+            for (const char byte : word.substr(piece.begin, size_t(end) - piece.begin)) {
                 out.push_back(*vocabulary_.byte_token(uint8_t(byte)));
             }
             continue;
