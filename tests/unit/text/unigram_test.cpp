@@ -169,7 +169,7 @@ TEST(TextCharsmap, AgreesWithASearchOfItsEntries) {
 }
 
 TEST(TextCharsmap, RefusesPlacesOutsideTheTable) {
-    const auto encode = [](std::vector<uint8_t> table) {
+    const auto encode = [](const std::vector<uint8_t>& table) {
         const auto tokenizer = load_tokenizer(unigram_toy().file().array(charsmap_key, table));
         return (*tokenizer)->encode("a");
     };
