@@ -35,7 +35,7 @@ class Liar final : public gguf::WeightSource {
             MemorySink::Seen seen;
             auto writer = gguf::Writer::create(std::make_unique<MemorySink>(seen), *draft_);
             if (!writer.ok() || !writer->commit().ok()) { std::abort(); }
-            file_ = std::move(*gguf::read_file(base::MemorySource(seen.bytes, "liar.gguf")));
+            file_ = *gguf::read_file(base::MemorySource(seen.bytes, "liar.gguf"));
         }
         for (const gguf::Tensor& t : tensors_) { by_name_[t.name] = &t; }
     }

@@ -177,7 +177,7 @@ TEST(GgufHostile, OddFilesThatAreAccepted) {
          [](EditedGguf& f) {
              Toy toy = bpe_toy();
              while (toy.tokens.size() < TinyModel::n_vocab) { toy.add("filler" + std::to_string(toy.tokens.size())); }
-             toy.merges.push_back("zz qq");
+             toy.merges.emplace_back("zz qq");
              f.keys.set("tokenizer.ggml.model", "gpt2").set("tokenizer.ggml.pre", "gpt-2");
              f.keys.set_array("tokenizer.ggml.tokens", toy.tokens).set_array("tokenizer.ggml.merges", toy.merges);
              f.keys.set_array<int32_t>("tokenizer.ggml.token_type", toy.types);
@@ -205,7 +205,7 @@ TEST(GgufHostile, EveryPrefixOfAHeader) {
 
 TEST(GgufHostile, AThousandTruncationsOfTheData) {
     const std::vector<uint8_t>& bytes = lies::small();
-    const gguf::File parsed = std::move(*read(bytes));
+    const gguf::File parsed = *read(bytes);
     const uint64_t end = parsed.tensors.back().offset + parsed.tensors.back().n_bytes;
     // Evenly over the data, and every byte of its end.
     constexpr uint64_t n = 1000;

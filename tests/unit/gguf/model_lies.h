@@ -55,7 +55,7 @@ inline void add(std::vector<Lie>& all, const std::vector<uint8_t>& truth, std::s
 // Each required or range-checked key: missing, of every wrong type, out of range.
 inline std::vector<Lie> keys() {
     std::vector<Lie> all;
-    const auto set = [&](const std::string& suffix, std::string what, auto value) {
+    const auto set = [&](const std::string& suffix, const std::string& what, auto value) {
         const std::string key = "llama." + suffix;
         add(all, small(), suffix + " " + what, key, [=](EditedGguf& f) { f.keys.set(key, value); });
     };
@@ -184,7 +184,7 @@ inline std::vector<Lie> tensors() {
                 [=](EditedGguf& f) { f.part(name).resize(quant::Type::i32, f.part(name).dims); });
         }
     }
-    const auto extra = [&](const std::string& name, std::vector<uint64_t> dims) {
+    const auto extra = [&](const std::string& name, const std::vector<uint64_t>& dims) {
         add(all, small(), "extra " + name, name, [=](EditedGguf& f) {
             f.parts.push_back({name, {}, quant::Type::f32, {}});
             f.parts.back().resize(quant::Type::f32, dims);
@@ -255,26 +255,26 @@ inline std::vector<Lie> spm_vocabulary() {
     const auto with = [&](std::string name, const std::string& field, Edit edit) {
         add(all, small(), std::move(name), "tokenizer.ggml." + field, std::move(edit));
     };
-    const auto set = [&](const std::string& key, std::string what, auto value) {
+    const auto set = [&](const std::string& key, const std::string& what, auto value) {
         with(key + " " + what, key, [=](EditedGguf& f) { f.keys.set("tokenizer.ggml." + key, value); });
     };
     const uint32_t n = TinyModel::n_vocab;
-    const auto texts = [&](std::string name, const std::string& field, auto change) {
-        with(std::move(name), field, [=](EditedGguf& f) {
+    const auto texts = [&](const std::string& name, const std::string& field, auto change) {
+        with(name, field, [=](EditedGguf& f) {
             std::vector<std::string> tokens = TinyModel::tokens();
             change(tokens);
             f.keys.set_array("tokenizer.ggml.tokens", tokens);
         });
     };
-    const auto types = [&](std::string name, const std::string& field, auto change) {
-        with(std::move(name), field, [=](EditedGguf& f) {
+    const auto types = [&](const std::string& name, const std::string& field, auto change) {
+        with(name, field, [=](EditedGguf& f) {
             std::vector<int32_t> values(n, 1);
             change(values);
             f.keys.set_array<int32_t>("tokenizer.ggml.token_type", values);
         });
     };
-    const auto scores = [&](std::string name, auto change) {
-        with(std::move(name), "scores", [=](EditedGguf& f) {
+    const auto scores = [&](const std::string& name, auto change) {
+        with(name, "scores", [=](EditedGguf& f) {
             std::vector<float> values(n, 0);
             change(values);
             f.keys.set_array<float>("tokenizer.ggml.scores", values);

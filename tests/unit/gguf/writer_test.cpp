@@ -283,7 +283,7 @@ TEST(GgufWriter, EveryTensorGetsExactlyItsBytes) {
     draft.tensor("a", Type::f32, {4}).tensor("b", Type::f32, {2});
     const auto result = [&](const std::function<Result<void>(Writer&)>& work) -> std::string {
         MemorySink::Seen seen;
-        Writer writer = std::move(*writer_to(seen, draft));
+        Writer writer = *writer_to(seen, draft);
         const auto worked = work(writer);
         if (worked.ok()) { return "ok"; }
         EXPECT_EQ(worked.error().where.file, "sink");
@@ -330,7 +330,7 @@ TEST(GgufWriter, CopiesOnlyWhatWasDeclared) {
     MemorySink::Seen seen;
     Draft draft;
     draft.tensor("a", Type::i32, {2});
-    Writer writer = std::move(*writer_to(seen, draft));
+    Writer writer = *writer_to(seen, draft);
     const auto copied = writer.copy(**source, (*source)->tensors()[0]);
     ASSERT_FALSE(copied.ok());
     EXPECT_EQ(copied.error().what, "is not of the type and shape that were declared");
