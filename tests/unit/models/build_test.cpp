@@ -41,7 +41,8 @@ TEST(ModelsBuild, FamiliesMadeHereAreAccepted) {
 // Which layers of a program see how far.
 std::vector<uint32_t> windows(const TinyModel& tiny) {
     std::vector<uint32_t> out;
-    for (const ops::Op& op : must(models::build(*tiny.open(), {})).programs[0].ops) {
+    const ops::Model model = must(models::build(*tiny.open(), {}));
+    for (const ops::Op& op : model.programs[0].ops) {
         if (const auto* attend = std::get_if<ops::Attend>(&op.spec)) { out.push_back(attend->window); }
     }
     return out;
