@@ -51,6 +51,13 @@ using Decode = void (*)(const uint8_t* blocks, float* out, size_t n_blocks);
 // Weights too large for a format's f16 scale encode to infinities, as they do in F16 itself.
 using Encode = void (*)(const float* in, uint8_t* blocks, size_t n_blocks);
 
+// The bytes of a block at which an f16 scale or minimum stands (the same twice where there is one). A block's weights
+// are finite exactly when these are, since codes and sub-scales are small integers.
+struct F16Scales {
+    bool known = false;  // no: only decoding tells whether the weights are finite
+    uint16_t first = 0, second = 0;
+};
+
 struct Format {
     Type type;
     std::string_view name;  // as GGUF tools print it: "Q4_K", "IQ2_XXS"
@@ -58,6 +65,7 @@ struct Format {
     uint32_t block_bytes;
     Decode decode;
     Encode encode;  // nullptr where no encoder exists
+    F16Scales f16_scales = {};
 
     double bits_per_weight() const { return 8.0 * block_bytes / block_len; }
 };

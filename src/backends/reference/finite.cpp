@@ -14,45 +14,9 @@ namespace {
 constexpr uint64_t piece_len = 2048;         // weights decoded at a time: whole blocks of every format, 8 KiB
 constexpr uint64_t chunk_len = 1024 * 1024;  // weights that a thread takes at a time: milliseconds
 
-// The bytes of a block at which an f16 scale or minimum stands. Where there are any, the block's weights are finite
-// exactly when these are: codes and sub-scales are small integers. Formats that are not here are decoded.
-struct F16Scales {
-    uint32_t first = 0, second = 0;  // the same where there is one
-    bool any = false;
-};
-
-F16Scales f16_scales(quant::Type type) {
-    using quant::Type;
-    switch (type) {
-        case Type::f16:
-        case Type::q4_0:
-        case Type::q5_0:
-        case Type::q8_0:
-        case Type::iq1_s:
-        case Type::iq2_xxs:
-        case Type::iq2_xs:
-        case Type::iq2_s:
-        case Type::iq3_xxs:
-        case Type::iq3_s:
-        case Type::iq4_nl:
-        case Type::iq4_xs:
-        case Type::q1_0:
-        case Type::q2_0: return {0, 0, true};
-        case Type::q4_1:
-        case Type::q5_1:
-        case Type::q4_k:
-        case Type::q5_k: return {0, 2, true};
-        case Type::q2_k: return {80, 82, true};
-        case Type::q3_k: return {108, 108, true};
-        case Type::q6_k: return {208, 208, true};
-        case Type::tq1_0: return {52, 52, true};
-        case Type::tq2_0: return {64, 64, true};
-        default: return {};
-    }
-}
-
 // Both: whether no exponent is all ones. Adding one to such an exponent carries into the sign bit.
-bool scales_finite(const quant::Format& format, const F16Scales& scales, const uint8_t* blocks, uint64_t n_blocks) {
+bool scales_finite(const quant::Format& format, const uint8_t* blocks, uint64_t n_blocks) {
+    const quant::F16Scales& scales = format.f16_scales;
     uint32_t carried = 0;
     for (uint64_t i = 0; i < n_blocks; i++, blocks += format.block_bytes) {
         carried |= (base::load_le<uint16_t>(blocks + scales.first) & 0x7c00u) + 0x0400u;
@@ -73,13 +37,12 @@ struct Found {
 
 // The first weight of n_blocks that is not finite.
 Found search(const quant::Format& format, const uint8_t* bytes, uint64_t n_blocks) {
-    const F16Scales scales = f16_scales(format.type);
     const uint64_t step = piece_len / format.block_len;
     float values[piece_len];
     for (uint64_t i = 0; i < n_blocks; i += step) {
         const uint64_t n = std::min(step, n_blocks - i);
         const uint8_t* blocks = bytes + i * format.block_bytes;
-        if (scales.any && scales_finite(format, scales, blocks, n)) { continue; }
+        if (format.f16_scales.known && scales_finite(format, blocks, n)) { continue; }
         format.decode(blocks, values, n);
         const uint64_t n_values = n * format.block_len;
         if (all_finite(values, n_values)) { continue; }
