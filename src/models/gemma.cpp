@@ -29,12 +29,8 @@ Result<ops::Model> build_gemma(Builder& b, const Variant& v) {
     const std::vector<uint32_t> n_ff = read_n_ff(b, d);
     const std::vector<uint32_t> windows =
         b.windows(b.u32_or("attention.sliding_window", v.window, 0, 1u << 30), d.n_layers, v.period);
-    const auto cap = [&](std::string_view suffix, float otherwise) {
-        return otherwise == 0 ? 0 : float(b.number_or(suffix, otherwise, 0, 1e9));
-    };
-    const float score_cap = cap("attn_logit_softcapping", v.score_cap);
-    const float logit_cap = v.logit_cap != 0 ? cap("final_logit_softcapping", v.logit_cap)
-                                             : float(b.number_or("final_logit_softcapping", 0, 0, 1e9));
+    const float score_cap = v.score_cap == 0 ? 0 : float(b.number_or("attn_logit_softcapping", v.score_cap, 0, 1e9));
+    const float logit_cap = float(b.number_or("final_logit_softcapping", v.logit_cap, 0, 1e9));
     if (b.failed()) { return b.finish(); }
 
     const ops::WeightId embedding = b.matrix("token_embd.weight", d.n_embd, b.model().n_vocab);

@@ -7,12 +7,6 @@
 
 namespace wallaby::text {
 
-namespace {
-
-constexpr int32_t no_token = -1;
-
-}  // namespace
-
 Result<std::unique_ptr<Encoder>> BpeEncoder::load(const gguf::Metadata& metadata, const Vocabulary& vocabulary,
                                                   const PretokenizerRule& rule) {
     std::unique_ptr<BpeEncoder> encoder(new BpeEncoder(vocabulary, rule));
@@ -31,23 +25,12 @@ void BpeEncoder::index_symbols() {
         if (!vocabulary_.is_plain(id) || !append_spelled_bytes(vocabulary_.text(id), bytes) || bytes.empty()) {
             continue;
         }
-        if (symbol_index_.find(symbols_, bytes)) { continue; }
-        tokens_[size_t(intern(bytes))] = id;
+        symbols_.add_token(bytes, id);
     }
     for (size_t byte = 0; byte < 256; byte++) {
         const char c = char(byte);
-        byte_symbols_[byte] = intern({&c, 1});
+        byte_symbols_[byte] = symbols_.intern({&c, 1});
     }
-}
-
-// The symbol of these bytes, made if there is none.
-int32_t BpeEncoder::intern(std::string_view bytes) {
-    if (const auto symbol = symbol_index_.find(symbols_, bytes)) { return *symbol; }
-    const auto symbol = int32_t(symbols_.size());
-    symbols_.add(bytes);
-    tokens_.push_back(no_token);
-    symbol_index_.insert(symbols_, symbol);
-    return symbol;
 }
 
 void BpeEncoder::add_merge(std::string_view left, std::string_view right, uint32_t rank) {
@@ -59,9 +42,9 @@ void BpeEncoder::add_merge(std::string_view left, std::string_view right, uint32
     // Text must not become a control token by merging, nor fall apart on the way to one.
     const auto merged = vocabulary_.find(std::string(left) + std::string(right));
     if (merged && !vocabulary_.is_plain(*merged)) { return; }
-    const int32_t from_left = intern(std::string_view(bytes).substr(0, n_left));
-    const int32_t from_right = intern(std::string_view(bytes).substr(n_left));
-    merges_.insert(from_left, from_right, {rank, intern(bytes)});
+    const int32_t from_left = symbols_.intern(std::string_view(bytes).substr(0, n_left));
+    const int32_t from_right = symbols_.intern(std::string_view(bytes).substr(n_left));
+    merges_.insert(from_left, from_right, {rank, symbols_.intern(bytes)});
 }
 
 Result<void> BpeEncoder::encode(std::string_view text, std::vector<int32_t>& out) const {
@@ -87,9 +70,9 @@ Result<void> BpeEncoder::encode(std::string_view text, std::vector<int32_t>& out
 
 void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const {
     if (rule_.whole_words) {
-        const auto symbol = symbol_index_.find(symbols_, word);
-        if (symbol && tokens_[size_t(*symbol)] != no_token) {
-            out.push_back(tokens_[size_t(*symbol)]);
+        const auto symbol = symbols_.find(word);
+        if (symbol && symbols_.token(*symbol) != no_token) {
+            out.push_back(symbols_.token(*symbol));
             return;
         }
     }
@@ -100,7 +83,7 @@ void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
         [&](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id).rank; },
         [&](const Symbol& left, const Symbol& right, uint32_t) { return merges_.find(left.id, right.id).symbol; });
     merger.for_each([&](const Symbol& symbol) {
-        const int32_t token = tokens_[size_t(symbol.id)];
+        const int32_t token = symbols_.token(symbol.id);
         if (token != no_token) {
             out.push_back(token);
         } else {
@@ -112,7 +95,7 @@ void BpeEncoder::encode_word(std::string_view word, Merger& merger, std::vector<
 // A byte that the vocabulary lacks is unknown; where it has no such token either, the byte is dropped.
 void BpeEncoder::append_bytes(std::string_view bytes, std::vector<int32_t>& out) const {
     for (const char byte : bytes) {
-        const int32_t token = tokens_[size_t(byte_symbols_[uint8_t(byte)])];
+        const int32_t token = symbols_.token(byte_symbols_[uint8_t(byte)]);
         if (token != no_token) {
             out.push_back(token);
         } else if (const auto unknown = vocabulary_.role(Role::unk)) {

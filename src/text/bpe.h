@@ -12,6 +12,7 @@
 #include "text/merge.h"
 #include "text/merge_table.h"
 #include "text/pretokenizer.h"
+#include "text/symbols.h"
 #include "text/vocabulary.h"
 
 namespace wallaby::text {
@@ -28,17 +29,13 @@ class BpeEncoder final : public Encoder {
     BpeEncoder(const Vocabulary& vocabulary, const PretokenizerRule& rule) : vocabulary_(vocabulary), rule_(rule) {}
     void index_symbols();
     void add_merge(std::string_view left, std::string_view right, uint32_t rank);
-    int32_t intern(std::string_view bytes);
     void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;
     void append_bytes(std::string_view bytes, std::vector<int32_t>& out) const;
 
     const Vocabulary& vocabulary_;
     const PretokenizerRule& rule_;
     Pretokenizer pretokenizer_;
-    // Symbols are byte strings: those of the plain tokens, and those that only merges speak of (token -1).
-    Pieces symbols_;
-    PieceIndex symbol_index_;
-    std::vector<int32_t> tokens_;  // by symbol
+    SymbolTable symbols_;  // byte strings
     std::array<int32_t, 256> byte_symbols_{};
     MergeTable merges_;
 };

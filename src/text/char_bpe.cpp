@@ -9,7 +9,6 @@ namespace wallaby::text {
 
 namespace {
 
-constexpr int32_t no_token = -1;
 constexpr int32_t no_symbol = -1;
 
 // Where the first word of `text` ends: a run of newlines, or what stands before the next one.
@@ -32,19 +31,8 @@ Result<std::unique_ptr<Encoder>> CharBpeEncoder::load(const gguf::Metadata& meta
 void CharBpeEncoder::index_tokens() {
     for (int32_t id = 0; id < vocabulary_.n_tokens(); id++) {
         const std::string_view text = vocabulary_.text(id);
-        if (!vocabulary_.is_plain(id) || text.empty() || symbol_index_.find(symbols_, text)) { continue; }
-        tokens_[size_t(intern(text))] = id;
+        if (vocabulary_.is_plain(id) && !text.empty()) { symbols_.add_token(text, id); }
     }
-}
-
-// The symbol of this text, made if there is none.
-int32_t CharBpeEncoder::intern(std::string_view text) {
-    if (const auto symbol = symbol_index_.find(symbols_, text)) { return *symbol; }
-    const auto symbol = int32_t(symbols_.size());
-    symbols_.add(text);
-    tokens_.push_back(no_token);
-    symbol_index_.insert(symbols_, symbol);
-    return symbol;
 }
 
 void CharBpeEncoder::add_merge(std::string_view left, std::string_view right, uint32_t rank) {
@@ -52,9 +40,9 @@ void CharBpeEncoder::add_merge(std::string_view left, std::string_view right, ui
     // Text must not become a control token by merging, nor fall apart on the way to one.
     const auto merged = vocabulary_.find(joint);
     if (merged && !vocabulary_.is_plain(*merged)) { return; }
-    const int32_t from_left = intern(left);
-    const int32_t from_right = intern(right);
-    merges_.insert(from_left, from_right, {rank, intern(joint)});
+    const int32_t from_left = symbols_.intern(left);
+    const int32_t from_right = symbols_.intern(right);
+    merges_.insert(from_left, from_right, {rank, symbols_.intern(joint)});
 }
 
 Result<void> CharBpeEncoder::encode(std::string_view text, std::vector<int32_t>& out) const {
@@ -75,7 +63,7 @@ void CharBpeEncoder::encode_word(std::string_view word, Merger& merger, std::vec
     for (size_t at = 0; at < word.size();) {
         const utf8::Part part = utf8::first_part(word.substr(at));
         const size_t n = part.kind == utf8::Kind::valid ? part.n_bytes : 1;
-        merger.add(uint32_t(at), symbol_index_.find(symbols_, word.substr(at, n)).value_or(no_symbol));
+        merger.add(uint32_t(at), symbols_.find(word.substr(at, n)).value_or(no_symbol));
         at += n;
     }
     merger.run(
@@ -83,7 +71,7 @@ void CharBpeEncoder::encode_word(std::string_view word, Merger& merger, std::vec
         [&](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id).rank; },
         [&](const Symbol& left, const Symbol& right, uint32_t) { return merges_.find(left.id, right.id).symbol; });
     merger.for_each([&](const Symbol& symbol) {
-        const int32_t token = symbol.id == no_symbol ? no_token : tokens_[size_t(symbol.id)];
+        const int32_t token = symbol.id == no_symbol ? no_token : symbols_.token(symbol.id);
         if (token != no_token) {
             out.push_back(token);
         } else {

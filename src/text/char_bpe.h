@@ -11,6 +11,7 @@
 #include "gguf/metadata.h"
 #include "text/encoder.h"
 #include "text/merge_table.h"
+#include "text/symbols.h"
 #include "text/vocabulary.h"
 
 namespace wallaby::text {
@@ -26,15 +27,11 @@ class CharBpeEncoder final : public Encoder {
     explicit CharBpeEncoder(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
     void index_tokens();
     void add_merge(std::string_view left, std::string_view right, uint32_t rank);
-    int32_t intern(std::string_view text);
     void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;
     void append_bytes(std::string_view bytes, std::vector<int32_t>& out) const;
 
     const Vocabulary& vocabulary_;
-    // Symbols are the plain tokens' texts, and those that only merges speak of (token -1).
-    Pieces symbols_;
-    PieceIndex symbol_index_;
-    std::vector<int32_t> tokens_;  // by symbol
+    SymbolTable symbols_;  // texts of characters
     MergeTable merges_;
 };
 

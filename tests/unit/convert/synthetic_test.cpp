@@ -4,37 +4,23 @@
 
 #include <cmath>
 
+#include "support/memory_sink.h"
 #include "support/runner.h"
 
 namespace {
 
 using namespace wallaby;
 using namespace wallaby::convert;
+using wallaby::testing::MemorySink;
 using wallaby::testing::must;
 
-class VectorSink final : public base::ByteSink {
-  public:
-    explicit VectorSink(std::vector<uint8_t>& bytes) : bytes_(bytes) {}
-    const std::string& name() const override { return name_; }
-    Result<void> reserve(uint64_t) override { return {}; }
-    Result<void> write(std::span<const uint8_t> bytes) override {
-        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-        return {};
-    }
-    Result<void> commit() override { return {}; }
-
-  private:
-    std::vector<uint8_t>& bytes_;
-    std::string name_ = "memory";
-};
-
 std::vector<uint8_t> file_of(const SyntheticSource& source, unsigned n_threads) {
-    std::vector<uint8_t> bytes;
+    MemorySink::Seen seen;
     threads::Pool pool(n_threads);
-    auto writer = must(gguf::Writer::create(std::make_unique<VectorSink>(bytes), source.draft()));
+    auto writer = must(gguf::Writer::create(std::make_unique<MemorySink>(seen), source.draft()));
     const auto written = write_synthetic(source, std::move(writer), pool, {}, {});
     EXPECT_TRUE(written.ok());
-    return bytes;
+    return std::move(seen.bytes);
 }
 
 // A file larger than a round of the writer, read back: the source's own bytes, whatever the threads.
@@ -87,11 +73,11 @@ TEST(ConvertSynthetic, ReadingPastATensorIsAnError) {
 
 TEST(ConvertSynthetic, AStopEndsTheWriting) {
     const auto source = must(open_synthetic("tiny-dense", "Q4_K", 1));
-    std::vector<uint8_t> bytes;
+    MemorySink::Seen seen;
     threads::Pool pool(2);
     std::stop_source stop;
     stop.request_stop();
-    auto writer = must(gguf::Writer::create(std::make_unique<VectorSink>(bytes), source->draft()));
+    auto writer = must(gguf::Writer::create(std::make_unique<MemorySink>(seen), source->draft()));
     const auto written = write_synthetic(*source, std::move(writer), pool, {}, stop.get_token());
     ASSERT_FALSE(written.ok());
     EXPECT_EQ(written.error().code, ErrorCode::cancelled);
