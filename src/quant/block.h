@@ -3,7 +3,9 @@
 // A format is a struct of one block's bytes in file order with
 //     static constexpr size_t len;              weights in the block
 //     void decode(float* out) const;            writes len floats
-//     static Block encode(const float* in);     reads len floats, where the format has an encoder
+// and, where the format has an encoder, which reads len floats, one of
+//     static Block encode(const float* in);
+//     static Block encode(const float* in, const float* importance);     where there is something to choose
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,9 +24,15 @@ void decode_blocks(const uint8_t* bytes, float* out, size_t n_blocks) {
 }
 
 template <class Block>
-void encode_blocks(const float* in, uint8_t* bytes, size_t n_blocks) {
+void encode_blocks(const float* in, uint8_t* bytes, size_t n_blocks, const float* importance) {
     for (size_t i = 0; i < n_blocks; i++) {
-        const Block block = Block::encode(in + i * Block::len);
+        const float* const from = in + i * Block::len;
+        Block block;
+        if constexpr (requires { Block::encode(from, importance); }) {
+            block = Block::encode(from, importance == nullptr ? nullptr : importance + i * Block::len);
+        } else {
+            block = Block::encode(from);
+        }
         std::memcpy(bytes + i * sizeof(Block), &block, sizeof(Block));
     }
 }

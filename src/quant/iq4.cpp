@@ -3,6 +3,7 @@
 #include "quant/block.h"
 #include "quant/codebooks.h"
 #include "quant/codecs.h"
+#include "quant/fit_parts.h"
 
 namespace wallaby::quant {
 
@@ -15,6 +16,63 @@ void decode_32(const uint8_t* pairs, float scale, float* out) {
     }
 }
 
+// A block's scale, chosen as the K-quants choose theirs (fit.h).
+struct Levels {
+    static constexpr size_t len = 32;
+    const float* x;
+    float weight[len];
+
+    // The code whose level is nearest to x / s.
+    static int code(float x, float inverse_s) {
+        const float wanted = x * inverse_s;
+        int code = 0;
+        for (size_t j = 0; j + 1 < iq4_levels.size(); j++) {
+            code += wanted > float(iq4_levels[j] + iq4_levels[j + 1]) / 2 ? 1 : 0;
+        }
+        return code;
+    }
+
+    // The error that s leaves, and the scale that suits its codes best.
+    struct Outcome {
+        float error, refitted;
+    };
+    Outcome outcome(float s) const {
+        float off_squared[len], xl[len], ll[len];
+        for (size_t i = 0; i < len; i++) {
+            const auto level = float(iq4_levels[size_t(code(x[i], inverse(s)))]);
+            const float off = x[i] - s * level;
+            off_squared[i] = weight[i] * (off * off);
+            xl[i] = weight[i] * level * x[i];
+            ll[i] = weight[i] * level * level;
+        }
+        return {sum<len>(off_squared), sum<len>(xl) * inverse(sum<len>(ll))};
+    }
+
+    // The best f16 scale that is found.
+    uint16_t best() const {
+        float farthest = 0;
+        for (size_t i = 0; i < len; i++) {
+            if (std::fabs(x[i]) > std::fabs(farthest)) { farthest = x[i]; }
+        }
+        uint16_t found = 0;
+        float least = outcome(0).error;  // no level is 0: leaving small weights out can be the best
+        bool is_in_range = false;
+        for (const float outermost : {-132.0f, -127.0f, -122.0f, -116.0f, -110.0f, 100.0f, 107.0f, 113.0f, 118.0f}) {
+            float s = farthest / outermost;
+            for (int turn = 0; turn < 2; turn++) { s = outcome(s).refitted; }
+            const uint16_t d = super_scale(s);
+            if (is_infinite(d)) { continue; }
+            is_in_range = true;
+            const float now = outcome(base::f32_from_f16(d)).error;
+            if (now < least) {
+                least = now;
+                found = d;
+            }
+        }
+        return is_in_range ? found : f16_infinity;
+    }
+};
+
 //  0        2                 18
 //  | d f16  | pairs: 16 x u8  |
 //  w = d * levels[code]
@@ -24,6 +82,21 @@ struct IQ4_NL {
     uint8_t pairs[16];
 
     void decode(float* out) const { decode_32(pairs, base::f32_from_f16(d), out); }
+
+    static IQ4_NL encode(const float* in, const float* importance) {
+        IQ4_NL block = {};
+        const FitKind kind = fit_kind(in, len);
+        block.d = unfitted_scale(kind);
+        if (kind != FitKind::ordinary) { return block; }
+        Levels levels{in, {}};
+        set_error_weights(levels.weight, importance, len, len);
+        block.d = levels.best();
+        const float inverse_d = inverse(base::f32_from_f16(block.d));
+        for (size_t j = 0; j < 16; j++) {
+            block.pairs[j] = uint8_t(Levels::code(in[j], inverse_d) | Levels::code(in[j + 16], inverse_d) << 4);
+        }
+        return block;
+    }
 };
 static_assert(sizeof(IQ4_NL) == 18);
 
@@ -55,5 +128,9 @@ static_assert(sizeof(IQ4_XS) == 136);
 
 void decode_iq4_nl(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ4_NL>(blocks, out, n_blocks); }
 void decode_iq4_xs(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ4_XS>(blocks, out, n_blocks); }
+
+void encode_iq4_nl(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ4_NL>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

@@ -7,6 +7,7 @@
 //   single bits:  weight i lies in byte i % 32, at bit i / 32
 #include "quant/block.h"
 #include "quant/codecs.h"
+#include "quant/fit.h"
 
 namespace wallaby::quant {
 
@@ -17,6 +18,14 @@ constexpr size_t len_256 = 256;
 constexpr int bits2(const uint8_t* bytes, size_t i) { return bytes[32 * (i / 128) + i % 32] >> (2 * (i / 32 % 4)) & 3; }
 constexpr int bits4(const uint8_t* bytes, size_t i) { return bytes[32 * (i / 64) + i % 32] >> (4 * (i / 32 % 2)) & 15; }
 constexpr int bits1(const uint8_t* bytes, size_t i) { return bytes[i % 32] >> (i / 32) & 1; }
+
+constexpr void put2(uint8_t* bytes, size_t i, int code) {
+    bytes[32 * (i / 128) + i % 32] |= uint8_t((code & 3) << (2 * (i / 32 % 4)));
+}
+constexpr void put4(uint8_t* bytes, size_t i, int code) {
+    bytes[32 * (i / 64) + i % 32] |= uint8_t((code & 15) << (4 * (i / 32 % 2)));
+}
+constexpr void put1(uint8_t* bytes, size_t i, int code) { bytes[i % 32] |= uint8_t((code & 1) << (i / 32)); }
 
 //  0                   16                64       80 82
 //  | scales: 16 x u8   | codes: 64 x u8  | d f16  | m f16 |  84 bytes
@@ -37,6 +46,16 @@ struct Q2_K {
             const float minimum = super_minimum * float(scales[group] >> 4);
             for (size_t i = 16 * group; i < 16 * group + 16; i++) { out[i] = scale * float(bits2(codes, i)) - minimum; }
         }
+    }
+
+    static Q2_K encode(const float* in, const float* importance) {
+        const AffineFit fit = fit_affine<16, 3, 15>(in, importance);
+        Q2_K block = {};
+        block.d = fit.d;
+        block.m = fit.m;
+        for (size_t g = 0; g < 16; g++) { block.scales[g] = uint8_t(fit.scales[g] | fit.minima[g] << 4); }
+        for (size_t i = 0; i < len; i++) { put2(block.codes, i, fit.codes[i]); }
+        return block;
     }
 };
 static_assert(sizeof(Q2_K) == 84);
@@ -68,6 +87,23 @@ struct Q3_K {
             }
         }
     }
+
+    static Q3_K encode(const float* in, const float* importance) {
+        const CentredFit fit = fit_centred<4, 32>(in, importance);
+        Q3_K block = {};
+        block.d = fit.d;
+        for (size_t g = 0; g < 16; g++) {
+            const int scale = fit.scales[g] + 32;
+            block.scales[g % 8] |= uint8_t((scale & 15) << (4 * (g / 8)));
+            block.scales[8 + g % 4] |= uint8_t((scale >> 4) << (2 * (g / 4)));
+        }
+        for (size_t i = 0; i < len; i++) {
+            const int code = fit.codes[i] + 4;
+            put2(block.codes, i, code);
+            put1(block.high, i, code >> 2);
+        }
+        return block;
+    }
 };
 static_assert(sizeof(Q3_K) == 110);
 
@@ -85,6 +121,17 @@ struct SixBitPairs {
     int minimum(size_t group) const {
         if (group < 4) { return bytes[group + 4] & 63; }
         return bytes[group + 4] >> 4 | (bytes[group] >> 6) << 4;
+    }
+
+    static SixBitPairs of(const AffineFit& fit) {
+        SixBitPairs pairs = {};
+        for (size_t g = 0; g < 4; g++) {
+            const int scale = fit.scales[g + 4], minimum = fit.minima[g + 4];
+            pairs.bytes[g] = uint8_t(fit.scales[g] | (scale >> 4) << 6);
+            pairs.bytes[g + 4] = uint8_t(fit.minima[g] | (minimum >> 4) << 6);
+            pairs.bytes[g + 8] = uint8_t((scale & 15) | (minimum & 15) << 4);
+        }
+        return pairs;
     }
 };
 
@@ -107,6 +154,13 @@ struct Q4_K {
             const float minimum = super_minimum * float(scales.minimum(group));
             for (size_t i = 32 * group; i < 32 * group + 32; i++) { out[i] = scale * float(bits4(codes, i)) - minimum; }
         }
+    }
+
+    static Q4_K encode(const float* in, const float* importance) {
+        const AffineFit fit = fit_affine<32, 15, 63>(in, importance);
+        Q4_K block = {fit.d, fit.m, SixBitPairs::of(fit), {}};
+        for (size_t i = 0; i < len; i++) { put4(block.codes, i, fit.codes[i]); }
+        return block;
     }
 };
 static_assert(sizeof(Q4_K) == 144);
@@ -133,6 +187,16 @@ struct Q5_K {
                 out[i] = scale * float(bits4(codes, i) | bits1(high, i) << 4) - minimum;
             }
         }
+    }
+
+    static Q5_K encode(const float* in, const float* importance) {
+        const AffineFit fit = fit_affine<32, 31, 63>(in, importance);
+        Q5_K block = {fit.d, fit.m, SixBitPairs::of(fit), {}, {}};
+        for (size_t i = 0; i < len; i++) {
+            put4(block.codes, i, fit.codes[i]);
+            put1(block.high, i, fit.codes[i] >> 4);
+        }
+        return block;
     }
 };
 static_assert(sizeof(Q5_K) == 176);
@@ -161,6 +225,19 @@ struct Q6_K {
             for (size_t i = 16 * group; i < 16 * group + 16; i++) { out[i] = scale * float(code(i) - 32); }
         }
     }
+
+    static Q6_K encode(const float* in, const float* importance) {
+        const CentredFit fit = fit_centred<32, 128>(in, importance);
+        Q6_K block = {};
+        block.d = fit.d;
+        std::memcpy(block.scales, fit.scales, sizeof(block.scales));
+        for (size_t i = 0; i < len; i++) {
+            const int code = fit.codes[i] + 32;
+            block.low[64 * (i / 128) + i % 64] |= uint8_t((code & 15) << (4 * (i / 64 % 2)));
+            put2(block.high, i, code >> 4);
+        }
+        return block;
+    }
 };
 static_assert(sizeof(Q6_K) == 210);
 
@@ -171,5 +248,21 @@ void decode_q3_k(const uint8_t* blocks, float* out, size_t n_blocks) { decode_bl
 void decode_q4_k(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q4_K>(blocks, out, n_blocks); }
 void decode_q5_k(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q5_K>(blocks, out, n_blocks); }
 void decode_q6_k(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q6_K>(blocks, out, n_blocks); }
+
+void encode_q2_k(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q2_K>(in, blocks, n_blocks, importance);
+}
+void encode_q3_k(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q3_K>(in, blocks, n_blocks, importance);
+}
+void encode_q4_k(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q4_K>(in, blocks, n_blocks, importance);
+}
+void encode_q5_k(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q5_K>(in, blocks, n_blocks, importance);
+}
+void encode_q6_k(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q6_K>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

@@ -242,10 +242,20 @@ void decode_q5_0(const uint8_t* blocks, float* out, size_t n_blocks) { decode_bl
 void decode_q5_1(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q5_1>(blocks, out, n_blocks); }
 void decode_q8_0(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q8_0>(blocks, out, n_blocks); }
 
-void encode_q4_0(const float* in, uint8_t* blocks, size_t n_blocks) { encode_blocks<Q4_0>(in, blocks, n_blocks); }
-void encode_q4_1(const float* in, uint8_t* blocks, size_t n_blocks) { encode_blocks<Q4_1>(in, blocks, n_blocks); }
-void encode_q5_0(const float* in, uint8_t* blocks, size_t n_blocks) { encode_blocks<Q5_0>(in, blocks, n_blocks); }
-void encode_q5_1(const float* in, uint8_t* blocks, size_t n_blocks) { encode_blocks<Q5_1>(in, blocks, n_blocks); }
-void encode_q8_0(const float* in, uint8_t* blocks, size_t n_blocks) { encode_blocks<Q8_0>(in, blocks, n_blocks); }
+void encode_q4_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q4_0>(in, blocks, n_blocks, importance);
+}
+void encode_q4_1(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q4_1>(in, blocks, n_blocks, importance);
+}
+void encode_q5_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q5_0>(in, blocks, n_blocks, importance);
+}
+void encode_q5_1(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q5_1>(in, blocks, n_blocks, importance);
+}
+void encode_q8_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<Q8_0>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

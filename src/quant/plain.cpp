@@ -27,7 +27,7 @@ void decode_f32(const uint8_t* blocks, float* out, size_t n_blocks) {
     if (n_blocks != 0) { std::memcpy(out, blocks, n_blocks * sizeof(float)); }
 }
 
-void encode_f32(const float* in, uint8_t* blocks, size_t n_blocks) {
+void encode_f32(const float* in, uint8_t* blocks, size_t n_blocks, const float* /*importance*/) {
     if (n_blocks != 0) { std::memcpy(blocks, in, n_blocks * sizeof(float)); }
 }
 
@@ -39,11 +39,11 @@ void decode_bf16(const uint8_t* blocks, float* out, size_t n_blocks) {
     for (size_t i = 0; i < n_blocks; i++) { out[i] = base::f32_from_bf16(base::load_le<uint16_t>(blocks + 2 * i)); }
 }
 
-void encode_f16(const float* in, uint8_t* blocks, size_t n_blocks) {
+void encode_f16(const float* in, uint8_t* blocks, size_t n_blocks, const float* /*importance*/) {
     encode_halves<base::f16_from_f32>(in, blocks, n_blocks);
 }
 
-void encode_bf16(const float* in, uint8_t* blocks, size_t n_blocks) {
+void encode_bf16(const float* in, uint8_t* blocks, size_t n_blocks, const float* /*importance*/) {
     encode_halves<base::bf16_from_f32>(in, blocks, n_blocks);
 }
 

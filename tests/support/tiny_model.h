@@ -62,7 +62,7 @@ struct TinyModel {
             if (is_out(name)) { return; }
             const quant::Format& format = quant::format_of(as);
             std::vector<uint8_t> bytes(n / format.block_len * format.block_bytes);
-            format.encode(values.data(), bytes.data(), n / format.block_len);
+            format.encode(values.data(), bytes.data(), n / format.block_len, nullptr);
             file.tensor(name, dims, uint32_t(as), bytes);
         };
         const auto matrix = [&](const std::string& name, uint64_t n_in, uint64_t n_out, uint64_t n_matrices = 1) {

@@ -56,8 +56,10 @@ double capped(const ops::Attend& spec, double score) {
 void Cache::store(kv::PageId page, uint32_t slot, const float* k, const float* v) const {
     for (uint32_t h = 0; h < n_heads; h++) {
         const uint64_t at = row(page, h, slot);
-        k_format->encode(k + uint64_t(h) * head, keys + at * row_bytes(*k_format, head), head / k_format->block_len);
-        v_format->encode(v + uint64_t(h) * head, values + at * row_bytes(*v_format, head), head / v_format->block_len);
+        k_format->encode(k + uint64_t(h) * head, keys + at * row_bytes(*k_format, head), head / k_format->block_len,
+                         nullptr);
+        v_format->encode(v + uint64_t(h) * head, values + at * row_bytes(*v_format, head), head / v_format->block_len,
+                         nullptr);
     }
 }
 

@@ -122,7 +122,7 @@ double largest_error(Type type, Bound bound) {
         std::vector<float> in(format.block_len);
         for (float& x : in) { x = size * (normal(random) + centre); }
         std::vector<uint8_t> bytes(format.block_bytes);
-        format.encode(in.data(), bytes.data(), 1);
+        format.encode(in.data(), bytes.data(), 1, nullptr);
         const auto out = decode_exactly(format, bytes, 0, 0.0f);
         for (size_t i = 0; i < in.size(); i++) {
             largest = std::max(largest, std::fabs(double(out[i]) - double(in[i])) / bound(in, double(in[i])));
@@ -187,7 +187,7 @@ TEST(QuantCodec, RoundTripErrorIsWithinTheFormatsBound) {
 std::vector<uint8_t> encode(Type type, const std::vector<float>& in) {
     const Format& format = format_of(type);
     std::vector<uint8_t> bytes(in.size() / format.block_len * format.block_bytes, 0xcd);
-    format.encode(in.data(), bytes.data(), in.size() / format.block_len);
+    format.encode(in.data(), bytes.data(), in.size() / format.block_len, nullptr);
     return bytes;
 }
 

@@ -1,0 +1,301 @@
+// The encoders that choose: Q2_K … Q6_K and IQ4_NL.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "quant/format.h"
+#include "support/digest.h"
+#include "support/random_weights.h"
+
+namespace {
+
+using namespace wallaby;
+using namespace wallaby::quant;
+using wallaby::testing::random_weights;
+using wallaby::testing::weight_kinds;
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+constexpr std::array chosen = {Type::q2_k, Type::q3_k, Type::q4_k, Type::q5_k, Type::q6_k, Type::iq4_nl};
+
+using Floats = std::vector<float>;
+
+std::vector<uint8_t> encode(Type type, const Floats& in, const float* importance = nullptr) {
+    const Format& format = format_of(type);
+    std::vector<uint8_t> bytes(in.size() / format.block_len * format.block_bytes, 0xcd);
+    format.encode(in.data(), bytes.data(), in.size() / format.block_len, importance);
+    return bytes;
+}
+
+Floats decode(Type type, const std::vector<uint8_t>& bytes) {
+    const Format& format = format_of(type);
+    Floats out(bytes.size() / format.block_bytes * format.block_len);
+    format.decode(bytes.data(), out.data(), out.size() / format.block_len);
+    return out;
+}
+
+Floats round_trip(Type type, const Floats& in, const float* importance = nullptr) {
+    return decode(type, encode(type, in, importance));
+}
+
+double relative_error(const Floats& out, const Floats& in) {
+    double off = 0, size = 0;
+    for (size_t i = 0; i < in.size(); i++) {
+        off += (double(out[i]) - double(in[i])) * (double(out[i]) - double(in[i]));
+        size += double(in[i]) * double(in[i]);
+    }
+    return std::sqrt(off / size);
+}
+
+// The relative errors that llama.cpp v0.5.0's encoders leave on these very weights, which ours must stay below.
+struct Rival {
+    Type type;
+    std::array<double, weight_kinds.size()> error;
+};
+constexpr Rival rivals[] = {
+    {Type::q2_k, {0.29864, 0.23255, 0.35223, 0.31158, 0.12144}},
+    {Type::q3_k, {0.15121, 0.12490, 0.19040, 0.18586, 0.09894}},
+    {Type::q4_k, {0.07154, 0.05444, 0.09303, 0.09815, 0.02689}},
+    {Type::q5_k, {0.03615, 0.02763, 0.04723, 0.04918, 0.01341}},
+    {Type::q6_k, {0.01781, 0.01326, 0.02566, 0.02915, 0.01165}},
+    {Type::iq4_nl, {0.07626, 0.06371, 0.10246, 0.11906, 0.06024}},
+};
+
+TEST(QuantEncode, ErrorsAreBelowLlamaCppsOnFreshWeights) {
+    for (const Rival& rival : rivals) {
+        std::string line;
+        for (size_t k = 0; k < weight_kinds.size(); k++) {
+            const Floats in = random_weights(weight_kinds[k], 64 * 1024, 1);
+            const double error = relative_error(round_trip(rival.type, in), in);
+            EXPECT_LT(error, rival.error[k]) << format_of(rival.type).name << " " << weight_kinds[k];
+            line += fmt::format(" {} {:.5f} ({:+.1f} %)", weight_kinds[k], error, 100 * (error / rival.error[k] - 1));
+        }
+        std::printf("[ measured ] %s:%s\n", std::string(format_of(rival.type).name).c_str(), line.c_str());
+    }
+}
+
+// Bytes are the same on every machine (./dev emulate runs this on another CPU).
+TEST(QuantEncode, BytesAreConstants) {
+    const std::pair<Type, const char*> digests[] = {
+        {Type::q2_k, "0x3285c8460a50f143"}, {Type::q3_k, "0x05a00c30cfd85b66"}, {Type::q4_k, "0xe2d58cb02e563c8a"},
+        {Type::q5_k, "0xaeec67738751c3a9"}, {Type::q6_k, "0xb125182a324cea38"}, {Type::iq4_nl, "0xe9faa8eff3ea31c7"},
+    };
+    for (const auto& [type, expected] : digests) {
+        wallaby::testing::Digest digest;
+        for (const auto kind : weight_kinds) {
+            const Floats in = random_weights(kind, 16 * 1024, 2);
+            const Floats importance = random_weights("uniform", in.size(), 3);  // half of it negative
+            digest.add(encode(type, in)).add(encode(type, in, importance.data()));
+        }
+        EXPECT_EQ(digest.text(), expected) << format_of(type).name;
+    }
+}
+
+// What was decoded stands on the format's own steps; encoding it again may find other steps, but stays close.
+TEST(QuantEncode, EncodingAgainStaysClose) {
+    for (const Type type : chosen) {
+        for (const auto kind : weight_kinds) {
+            const Floats in = random_weights(kind, 64 * 256, 4);
+            const Floats once = round_trip(type, in);
+            const Floats twice = round_trip(type, once);
+            EXPECT_LT(relative_error(twice, once), 0.45 * relative_error(once, in)) << format_of(type).name << kind;
+            EXPECT_LT(relative_error(twice, in), 1.1 * relative_error(once, in)) << format_of(type).name << kind;
+        }
+    }
+}
+
+// A block depends on its own weights and importance alone.
+TEST(QuantEncode, BlocksAreIndependent) {
+    const Floats in = random_weights("normal", 4 * 256, 5);
+    const Floats importance = random_weights("offset", in.size(), 6);
+    for (const Type type : chosen) {
+        const size_t len = format_of(type).block_len;
+        std::vector<uint8_t> joined;
+        for (size_t i = 0; i < in.size(); i += len) {
+            const Floats block(in.begin() + std::ptrdiff_t(i), in.begin() + std::ptrdiff_t(i + len));
+            const auto bytes = encode(type, block, importance.data() + i);
+            joined.insert(joined.end(), bytes.begin(), bytes.end());
+        }
+        EXPECT_EQ(encode(type, in, importance.data()), joined) << format_of(type).name;
+    }
+}
+
+TEST(QuantEncode, OneWeightAmongZeros) {
+    for (const Type type : chosen) {
+        for (const float weight : {1.0f, -1.0f, 0.37f, -1234.5f, 1e-4f}) {
+            for (const size_t place : {0u, 15u, 31u, 100u, 255u}) {
+                Floats in(256, 0.0f);
+                in[place] = weight;
+                const Floats out = round_trip(type, in);
+                for (size_t i = 0; i < in.size(); i++) {
+                    // The group's scale and the super-scale come from this weight alone: what is left is f16's
+                    // rounding, of steps of 2^-24 below 2^-14.
+                    const double off = std::fabs(double(out[i]) - double(in[i]));
+                    const double bound = type == Type::iq4_nl ? 0.01 : 0x1p-10;  // zero has no level of its own there
+                    EXPECT_LE(off, bound * std::fabs(double(weight)) + 0x1p-19)
+                        << format_of(type).name << " " << weight << " at " << place << ", " << i;
+                }
+            }
+        }
+    }
+}
+
+TEST(QuantEncode, ConstantsComeBack) {
+    for (const Type type : chosen) {
+        for (const float weight : {1.0f, -1.0f, 0.001f, -0.7f, 3.14159f, 40000.0f}) {
+            const Floats in(512, weight);
+            const Floats out = round_trip(type, in);
+            // f16's rounding of the super-scale, which is one of its denormals for the smallest.
+            EXPECT_LE(relative_error(out, in), std::fabs(weight) < 0.01f ? 0.004 : 0x1p-10)
+                << format_of(type).name << " " << weight;
+        }
+    }
+}
+
+// Groups of very different sizes share a super-scale; none may be lost that its integers can reach.
+TEST(QuantEncode, SmallGroupsBesideLargeOnes) {
+    Floats in = random_weights("normal", 256, 7);
+    for (size_t i = 128; i < 256; i++) { in[i] *= 0.2f; }
+    for (const Type type : {Type::q2_k, Type::q3_k, Type::q4_k, Type::q5_k, Type::q6_k}) {
+        const Floats out = round_trip(type, in);
+        const Floats small_in(in.begin() + 128, in.end()), small_out(out.begin() + 128, out.end());
+        EXPECT_LT(relative_error(small_out, small_in), 1.4 * relative_error(out, in)) << format_of(type).name;
+    }
+}
+
+// Positive weights far from zero are beyond what minima reach: such blocks are stored mirrored, with negative scales.
+TEST(QuantEncode, MinimaServeBothSides) {
+    Floats above(256), below(256);
+    const Floats noise = random_weights("uniform", 256, 8);
+    for (size_t i = 0; i < above.size(); i++) {
+        above[i] = 5 + noise[i];
+        below[i] = -above[i];
+    }
+    for (const Type type : {Type::q2_k, Type::q4_k, Type::q5_k}) {
+        const double of_above = relative_error(round_trip(type, above), above);
+        EXPECT_EQ(of_above, relative_error(round_trip(type, below), below)) << format_of(type).name;
+        EXPECT_LT(of_above, 0.006) << format_of(type).name;  // the noise's own size is 0.0115
+    }
+}
+
+TEST(QuantEncode, WhatIsNotFiniteMakesTheBlockNaN) {
+    for (const Type type : chosen) {
+        const size_t len = format_of(type).block_len;
+        for (const float weight : {infinity, -infinity, not_a_number, -not_a_number}) {
+            Floats in = random_weights("normal", 3 * len, 9);
+            in[len + 7] = weight;
+            const Floats out = round_trip(type, in);
+            for (size_t i = 0; i < out.size(); i++) {
+                EXPECT_EQ(std::isnan(out[i]), i / len == 1) << format_of(type).name << " " << i;
+            }
+        }
+    }
+}
+
+// Up to where the f16 super-scale ends an encoder keeps its precision; beyond it the block is not finite.
+TEST(QuantEncode, LargeWeightsKeepTheirPrecisionOrAreNotFinite) {
+    const Floats unit = random_weights("normal", 1024, 10);
+    for (const Type type : chosen) {
+        const double at_one = relative_error(round_trip(type, unit), unit);
+        bool was_finite = true;
+        for (int exponent = -8; exponent < 127; exponent++) {
+            Floats in = unit;
+            for (float& w : in) { w = std::ldexp(w, exponent); }
+            const Floats out = round_trip(type, in);
+            const bool is_finite = std::ranges::all_of(out, [](float w) { return std::isfinite(w); });
+            EXPECT_TRUE(was_finite || !is_finite) << format_of(type).name << " 2^" << exponent;
+            was_finite = is_finite;
+            if (is_finite) {
+                EXPECT_LE(relative_error(out, in), 1.03 * at_one) << format_of(type).name << " 2^" << exponent;
+            }
+            if (exponent <= 20) { EXPECT_TRUE(is_finite) << format_of(type).name << " 2^" << exponent; }
+        }
+        EXPECT_FALSE(was_finite);
+    }
+}
+
+// Down to where f16's steps of 2^-24 are as coarse as the weights, little more is lost than by rounding to such steps
+// (IQ4_NL, whose levels lie up to 22 steps apart, ends earlier); and never more than by leaving the weights out.
+TEST(QuantEncode, SmallWeightsFadeToZero) {
+    const Floats unit = random_weights("normal", 1024, 11);
+    for (const Type type : chosen) {
+        const double at_one = relative_error(round_trip(type, unit), unit);
+        double before = 0;
+        for (int exponent = -6; exponent > -149; exponent--) {
+            Floats in = unit;
+            for (float& w : in) { w = std::ldexp(w, exponent); }
+            const Floats out = round_trip(type, in);
+            if (std::ranges::all_of(in, [](float w) { return w == 0; })) { break; }
+            const double error = relative_error(out, in);
+            EXPECT_LE(error, 1.0) << format_of(type).name << " 2^" << exponent;
+            const double steps = std::ldexp(1.0, -24) / std::ldexp(0.02, exponent);  // in standard deviations
+            if (type == Type::iq4_nl) {
+                if (exponent >= -15) { EXPECT_LE(error, 0.4) << " 2^" << exponent; }
+            } else if (exponent >= -19) {
+                EXPECT_LE(error, 1.25 * std::hypot(at_one, steps / std::sqrt(12.0)))
+                    << format_of(type).name << " 2^" << exponent;
+            }
+            EXPECT_GE(error, 0.9 * before) << format_of(type).name << " 2^" << exponent;
+            before = error;
+        }
+        EXPECT_EQ(before, 1.0);
+        const float least = std::numeric_limits<float>::denorm_min();
+        const Floats zeros(256, 0.0f);
+        EXPECT_EQ(round_trip(type, Floats(256, least)), zeros) << format_of(type).name;
+        EXPECT_EQ(round_trip(type, Floats(256, -least)), zeros) << format_of(type).name;
+    }
+}
+
+TEST(QuantEncode, ImportanceMovesTheErrorElsewhere) {
+    const Floats in = random_weights("normal", 256 * 256, 12);
+    Floats importance(in.size(), 1.0f);
+    for (size_t i = 0; i < importance.size(); i += 4) { importance[i] = 100; }
+    const auto error_of_important = [&](const Floats& out) {
+        Floats a, b;
+        for (size_t i = 0; i < in.size(); i += 4) {
+            a.push_back(out[i]);
+            b.push_back(in[i]);
+        }
+        return relative_error(a, b);
+    };
+    for (const Type type : chosen) {
+        const Floats plain = round_trip(type, in), weighted = round_trip(type, in, importance.data());
+        EXPECT_LT(error_of_important(weighted), 0.9 * error_of_important(plain)) << format_of(type).name;
+        EXPECT_GT(relative_error(weighted, in), relative_error(plain, in)) << format_of(type).name;
+    }
+}
+
+TEST(QuantEncode, ImportanceIsRelativeAndWhatMakesNoSenseCountsAsNothing) {
+    const Floats in = random_weights("heavy-tailed", 8 * 256, 13);
+    const Floats importance = random_weights("offset", in.size(), 14);
+    Floats larger = importance, odd = importance, held = importance;
+    for (float& f : larger) { f *= 0x1p60f; }
+    constexpr float nonsense[] = {-1, not_a_number, infinity, -infinity};
+    for (size_t i = 0; i < odd.size(); i += 5) {
+        odd[i] = nonsense[i % 4];
+        held[i] = 0;
+    }
+    for (const Type type : chosen) {
+        EXPECT_EQ(encode(type, in, larger.data()), encode(type, in, importance.data())) << format_of(type).name;
+        EXPECT_EQ(encode(type, in, odd.data()), encode(type, in, held.data())) << format_of(type).name;
+        EXPECT_NE(encode(type, in, odd.data()), encode(type, in)) << format_of(type).name;
+        for (const float none : {0.0f, -1.0f, not_a_number}) {
+            EXPECT_EQ(encode(type, in, Floats(in.size(), none).data()), encode(type, in)) << format_of(type).name;
+        }
+        EXPECT_EQ(encode(type, in, Floats(in.size(), 3.0f).data()), encode(type, in)) << format_of(type).name;
+        // Nothing counts in the second half of each block: it is fitted all the same.
+        Floats half(in.size(), 1.0f);
+        const size_t len = format_of(type).block_len;
+        if (len == 32) { continue; }  // one group
+        for (size_t i = 0; i < half.size(); i++) { half[i] = i % len < len / 2 ? 1.0f : 0.0f; }
+        EXPECT_LT(relative_error(round_trip(type, in, half.data()), in), 1.3 * relative_error(round_trip(type, in), in))
+            << format_of(type).name;
+    }
+}
+
+}  // namespace
