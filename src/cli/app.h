@@ -30,6 +30,7 @@ std::function<int()> define_tokenize(CLI::App& app);
 std::function<int()> define_logits(CLI::App& app);
 std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
+std::function<int()> define_quantize(CLI::App& app);
 
 // Prints "wallaby: MESSAGE" on standard error and returns the exit code that goes with the error.
 int report(const Error& error);

@@ -19,6 +19,7 @@ constexpr std::array verbs{
     Verb{"logits", "write a model's logits for given tokens", define_logits},
     Verb{"eval", "measure how well a model predicts a text, or how far it lies from another", define_eval},
     Verb{"synth", "write a model file with random weights", define_synth},
+    Verb{"quantize", "write a model file in another weight format", define_quantize},
 };
 
 // Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.

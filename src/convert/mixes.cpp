@@ -194,7 +194,7 @@ std::vector<std::string_view> type_names() {
     return names;
 }
 
-Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors) {
+Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors, bool pure) {
     const quant::Format* format = quant::find_format(name);
     const auto* const mix =
         std::ranges::find_if(mixes, [&](const Mix& m) { return std::ranges::equal(m.name, name, {}, {}, upper); });
@@ -210,12 +210,13 @@ Result<Types> choose_types(std::string_view name, std::span<const TensorShape> t
                           ? mix->file_type
                           : std::ranges::find(file_types, format->type, &std::pair<Type, uint32_t>::first)->second;
     for (const TensorShape& t : tensors) {
-        if (!is_matrix(t)) {
+        types.is_matrix.push_back(is_matrix(t));
+        if (!types.is_matrix.back()) {
             types.of.push_back(Type::f32);
             continue;
         }
         const Place at{part_of(t.name), layer_of(t.name).value_or(0)};
-        const Type wanted = mix == std::end(mixes) ? format->type : mixed(*mix, at, facts);
+        const Type wanted = mix == std::end(mixes) ? format->type : pure ? mix->base : mixed(*mix, at, facts);
         types.of.push_back(for_rows_of(t.dims[0], wanted));
         types.n_replaced += types.of.back() != wanted ? 1 : 0;
     }

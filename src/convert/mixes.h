@@ -10,6 +10,7 @@ namespace wallaby::convert {
 
 struct Types {
     std::vector<quant::Type> of;  // of each tensor
+    std::vector<bool> is_matrix;  // of each tensor; the others stay F32
     uint32_t file_type = 0;       // general.file_type: llama_ftype
     // Tensors whose rows are not whole blocks, and got another format.
     size_t n_replaced = 0;
@@ -17,7 +18,8 @@ struct Types {
 
 // `name` in any case: a format ("Q4_K", for every matrix) or a mix ("Q4_K_M"). Norms, biases, routers, convolutions and
 // position tables stay F32. A row that is no whole number of blocks gets the next best format of 32 weights, or F16.
-Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors);
+// `pure`: a mix gives every matrix the format of most of its matrices.
+Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors, bool pure = false);
 // The mixes' names, and the formats' that a matrix can have.
 std::vector<std::string_view> type_names();
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/math.h"
+#include "gguf/shards.h"
 
 namespace wallaby::convert {
 namespace {
@@ -224,7 +225,7 @@ Result<Shape> shape_like(const gguf::WeightSource& source) {
     constexpr uint64_t max_factors = 1u << 16;  // rotary dimensions stay far below
     Shape shape;
     shape.metadata.copy(source.metadata());
-    for (const char* key : {"split.no", "split.count", "split.tensors.count"}) { shape.metadata.remove(key); }
+    for (const std::string_view key : gguf::split_keys) { shape.metadata.remove(key); }
     for (const gguf::Tensor& tensor : source.tensors()) {
         TensorShape s{tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type};
         if (tensor.name.starts_with("rope_")) { WALLABY_TRY(s.values, gguf::read_floats(source, tensor, max_factors)); }

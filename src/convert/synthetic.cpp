@@ -7,12 +7,13 @@
 
 #include "base/checked.h"
 #include "convert/mixes.h"
+#include "convert/streaming.h"
 
 namespace wallaby::convert {
 namespace {
 
-constexpr uint64_t piece_bytes = uint64_t(1) << 20;   // made by one thread at a time
-constexpr uint64_t round_bytes = uint64_t(32) << 20;  // made while the round before is written
+constexpr uint64_t piece_weights = uint64_t(1) << 20;
+constexpr uint64_t round_bytes = uint64_t(32) << 20;
 
 struct Spread {
     double mean = 0, sigma = 0;
@@ -137,79 +138,14 @@ Result<std::unique_ptr<SyntheticSource>> open_synthetic(std::string_view shape, 
     return SyntheticSource::create(std::move(known), type, seed, fmt::format("{}:{}", shape, type));
 }
 
-namespace {
-
-// A run of a tensor's bytes, and its place in the round's buffer.
-struct Piece {
-    const gguf::Tensor* tensor;
-    uint64_t offset, n_bytes, at;
-};
-
-struct Round {
-    std::vector<Piece> pieces;
-    std::vector<uint8_t> bytes;
-};
-
-// The next pieces of the model, up to round_bytes.
-class Cutter {
-  public:
-    explicit Cutter(std::span<const gguf::Tensor> tensors) : tensors_(tensors) {}
-
-    void next(Round& round) {
-        round.pieces.clear();
-        uint64_t n_bytes = 0;
-        while (tensor_ < tensors_.size() && n_bytes < round_bytes) {
-            const gguf::Tensor& tensor = tensors_[tensor_];
-            const uint64_t n = std::min({tensor.n_bytes - offset_, piece_bytes, round_bytes - n_bytes});
-            round.pieces.push_back({&tensor, offset_, n, n_bytes});
-            n_bytes += n;
-            offset_ += n;
-            if (offset_ == tensor.n_bytes) {
-                tensor_++;
-                offset_ = 0;
-            }
-        }
-        round.bytes.resize(n_bytes);
-    }
-
-  private:
-    std::span<const gguf::Tensor> tensors_;
-    size_t tensor_ = 0;
-    uint64_t offset_ = 0;
-};
-
-}  // namespace
-
 Result<void> write_synthetic(const SyntheticSource& source, gguf::Writer writer, threads::Pool& pool,
                              const base::Progress& progress, const std::stop_token& stop) {
-    Cutter cutter(source.tensors());
-    Round made, making;
-    uint64_t n_done = 0;
-    do {
-        cutter.next(making);
-        Result<void> written;
-        // The first chunk writes what is there, the others make what comes next.
-        pool.run(1 + making.pieces.size(), {}, [&](uint64_t chunk, unsigned) {
-            if (chunk == 0) {
-                for (const Piece& piece : made.pieces) {
-                    if (written.ok()) {
-                        written =
-                            writer.write(piece.tensor->name, std::span(made.bytes).subspan(piece.at, piece.n_bytes));
-                    }
-                }
-                return;
-            }
-            const Piece& piece = making.pieces[chunk - 1];
-            // Every piece is within its tensor: this read cannot fail.
-            (void)source.read(*piece.tensor, piece.offset, std::span(making.bytes).subspan(piece.at, piece.n_bytes));
-        });
-        WALLABY_OK(written);
-        if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
-        n_done += made.bytes.size();
-        if (progress) { progress(n_done, source.layout().file_bytes); }
-        std::swap(made, making);
-    } while (!made.pieces.empty());
-    return writer.commit();
+    const auto make = [&](const Piece& piece, std::span<uint8_t> out, unsigned) {
+        const gguf::Tensor& tensor = source.tensors()[piece.tensor];
+        const quant::Format& format = quant::format_of(tensor.type);
+        return source.read(tensor, piece.first / format.block_len * format.block_bytes, out);
+    };
+    return write_tensors(std::move(writer), {piece_weights, round_bytes}, make, pool, progress, stop);
 }
 
 }  // namespace wallaby::convert

@@ -6,9 +6,9 @@
 namespace wallaby::gguf {
 namespace {
 
-constexpr std::string_view no_key = "split.no";
-constexpr std::string_view count_key = "split.count";
-constexpr std::string_view tensors_key = "split.tensors.count";
+constexpr std::string_view no_key = split_keys[0];
+constexpr std::string_view count_key = split_keys[1];
+constexpr std::string_view tensors_key = split_keys[2];
 constexpr std::string_view mixed = "The files beside each other are not of one set: fetch them again";
 
 // The path without "-00001-of-00003.gguf"; nothing where it does not end so.

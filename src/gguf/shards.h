@@ -4,14 +4,19 @@
 //
 // Convention: https://github.com/ggml-org/llama.cpp/tree/master/tools/gguf-split
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gguf/reader.h"
 
 namespace wallaby::gguf {
+
+// The keys that say so; a file made of the whole set leaves them out.
+inline constexpr std::array<std::string_view, 3> split_keys = {"split.no", "split.count", "split.tensors.count"};
 
 struct Split {
     uint32_t no = 0, count = 0, n_tensors = 0;

@@ -50,7 +50,7 @@ TEST_F(Cli, VersionAndHelp) {
     EXPECT_EQ(wallaby_run({"--version"}).out.rfind("wallaby ", 0), 0u);
     const Ran help = wallaby_run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval", "synth"}) {
+    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval", "synth", "quantize"}) {
         EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     }
     EXPECT_EQ(wallaby_run({"run", "--help"}).code, 0);
@@ -211,6 +211,85 @@ TEST_F(Cli, CtrlCInSynthLeavesNothing) {
     };
     const Ran ran = wallaby_run({"synth", "tinyllama-1.1b", folder + "/x.gguf", "--type", "F16"},  // 2.2 GB
                                 {.meanwhile = interrupt});
+    EXPECT_EQ(ran.code, 130) << ran.err;
+    EXPECT_EQ(ran.signal, 0);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    std::filesystem::remove_all(folder);
+}
+
+TEST_F(Cli, QuantizeWritesAModelThatRuns) {
+    const std::string wide = file_name("wide.gguf"), out = file_name("k.gguf"), again = file_name("k1.gguf");
+    for (const std::string& path : {wide, out, again}) { made_.push_back(path); }
+    ASSERT_EQ(wallaby_run({"synth", "tiny-moe", wide, "--type", "F16"}).code, 0);
+    const Ran dry = wallaby_run({"quantize", wide, out, "q3_k_m", "--dry-run"});
+    EXPECT_EQ(dry.code, 0) << dry.err;
+    EXPECT_NE(dry.out.find("not written"), std::string::npos) << dry.out;
+    EXPECT_FALSE(std::filesystem::exists(out));
+    const Ran ran = wallaby_run({"quantize", wide, out, "q3_k_m", "-t", "2"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.err, "");
+    for (const char* part : {"Q3_K", "Q6_K", "relative error 0.1", "bits per weight"}) {
+        EXPECT_NE(ran.out.find(part), std::string::npos) << part << ran.out;
+    }
+    ASSERT_EQ(wallaby_run({"quantize", wide, again, "Q3_K_M", "--threads", "1"}).code, 0);
+    EXPECT_EQ(read_file(again), read_file(out));
+    EXPECT_EQ(wallaby_run({"logits", "-m", out, "--tokens", "1,300,301", "--greedy", "4"}).code, 0);
+    const Ran pure = wallaby_run({"quantize", wide, again, "Q3_K_M", "--pure", "--dry-run"});
+    EXPECT_EQ(pure.out.find("Q6_K"), std::string::npos) << pure.out;
+}
+
+TEST_F(Cli, QuantizeRefusesAndLeavesNoFile) {
+    const std::string out = file_name("refused.gguf"), q8 = file_name("q8.gguf"), again = file_name("q4.gguf");
+    for (const std::string& path : {q8, again}) { made_.push_back(path); }
+    expect_failure(wallaby_run({"quantize", model_, out, "Q9"}), 2, "Q4_K_M");
+    expect_failure(wallaby_run({"quantize", model_, out, "IQ1_S"}), 2, "no encoder");
+    expect_failure(wallaby_run({"quantize", model_, out}), 2, "type");
+    expect_failure(wallaby_run({"quantize", model_, model_, "Q8_0"}), 2, "is the file that is read");
+    expect_failure(wallaby_run({"quantize", "/no/such/file", out, "Q8_0"}), 1, "/no/such/file");
+    expect_failure(wallaby_run({"quantize", model_, "/no/such/folder/x.gguf", "Q8_0"}), 1, "/no/such/folder");
+    ASSERT_EQ(wallaby_run({"quantize", model_, q8, "Q8_0"}).code, 0);
+    expect_failure(wallaby_run({"quantize", q8, out, "Q4_0"}), 2, "--allow-requantize");
+    EXPECT_EQ(wallaby_run({"quantize", q8, again, "Q4_0", "--allow-requantize"}).code, 0);
+    EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+// Every file of the fuzzers' corpus, broken and whole: refused by name, or written.
+TEST_F(Cli, QuantizeTakesAnyFileOrSaysWhyNot) {
+    const std::string out = file_name("corpus.gguf");
+    size_t n_refused = 0;
+    const auto corpus = std::filesystem::path(source_dir()) / "tests" / "fuzz" / "corpus";
+    for (const char* folder : {"gguf", "gguf_model"}) {
+        for (const auto& entry : std::filesystem::directory_iterator(corpus / folder)) {
+            if (entry.path().filename().string().starts_with("found_")) { continue; }  // hundreds
+            const Ran ran = wallaby_run({"quantize", entry.path(), out, "Q4_K_M", "--allow-requantize"});
+            EXPECT_EQ(ran.signal, 0) << entry.path();
+            EXPECT_TRUE(ran.code >= 0 && ran.code <= 2) << entry.path() << ran.code;
+            EXPECT_EQ(std::filesystem::exists(out), ran.code == 0) << entry.path();
+            if (ran.code != 0) {
+                n_refused++;
+                EXPECT_NE(ran.err.find(entry.path().string()), std::string::npos) << ran.err;
+            } else {
+                EXPECT_EQ(wallaby_run({"inspect", "-m", out}).code, 0) << entry.path();
+            }
+            std::filesystem::remove(out);
+        }
+    }
+    EXPECT_GT(n_refused, 20u);
+}
+
+TEST_F(Cli, CtrlCInQuantizeLeavesNothing) {
+    const std::string wide = file_name("wide.gguf"), folder = file_name("folder");
+    made_.push_back(wide);
+    std::filesystem::create_directory(folder);
+    ASSERT_EQ(wallaby_run({"synth", "tiny-dense", wide, "--type", "F16"}).code, 0);
+    const auto interrupt = [&](pid_t pid) {
+        for (int i = 0; i < 20000 && std::filesystem::is_empty(folder); i++) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        ::kill(pid, SIGINT);
+    };
+    const Ran ran = wallaby_run({"quantize", wide, folder + "/x.gguf", "Q2_K", "-t", "1"}, {.meanwhile = interrupt});
     EXPECT_EQ(ran.code, 130) << ran.err;
     EXPECT_EQ(ran.signal, 0);
     EXPECT_EQ(ran.out, "");

@@ -1,6 +1,7 @@
 // stories260K, a trained model: the reference text, tokens, logits and perplexities of DATA.md.
 #include <gtest/gtest.h>
 
+#include "convert/quantize.h"
 #include "engine/session.h"
 #include "eval/divergence.h"
 #include "eval/perplexity.h"
@@ -82,6 +83,26 @@ TEST_F(GoldenStories, PerplexityInWindowsOf256) {
                     result.ppl.error, perplexity, 100 * (ours / perplexity - 1));
         EXPECT_NEAR(ours / perplexity, 1, 0.005) << name;
     }
+}
+
+// Our own quantiser on the F32 file. Its rows of 64 are whole blocks of 32, those of 172 are not and stay F16.
+TEST_F(GoldenStories, PerplexityOfWhatWeQuantise) {
+    const auto tokens = read_ids(folder_ / "tinystories_sample_tokens.txt");
+    const auto source = must(gguf::open_gguf((folder_ / "stories260K.gguf").string()));
+    const std::string path = ::testing::TempDir() + "wallaby_" + std::to_string(::getpid()) + "_quantised.gguf";
+    const std::pair<const char*, double> expected[] = {
+        {"F32", 6.8979}, {"Q8_0", 6.8993}, {"IQ4_NL", 7.4435}, {"Q4_0", 7.8730}};
+    for (const auto& [type, perplexity] : expected) {
+        threads::Pool pool(2);
+        const auto plan = must(convert::plan_quantize(*source, type, {}, path));
+        must(convert::quantize(*source, plan, must(gguf::Writer::create(path, plan.draft)), pool, {}, {}));
+        const Scorer scorer(path, 256);
+        const auto chunks = must(eval::cut(tokens, 256, {}, 1));
+        const auto result = must(eval::perplexity(*scorer.session, chunks, nullptr, {}, {}));
+        std::printf("[ measured ] %s: perplexity %.4f (required %.4f)\n", type, result.ppl.value, perplexity);
+        EXPECT_NEAR(result.ppl.value, perplexity, 1e-3) << type;
+    }
+    std::filesystem::remove(path);
 }
 
 TEST_F(GoldenStories, DivergenceGrowsWithCoarserWeights) {

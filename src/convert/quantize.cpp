@@ -1,0 +1,228 @@
+#include "convert/quantize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "convert/mixes.h"
+#include "convert/streaming.h"
+#include "gguf/shards.h"
+
+namespace wallaby::convert {
+namespace {
+
+using quant::Format;
+using quant::Type;
+
+constexpr uint64_t piece_weights = uint64_t(1) << 15;  // a few milliseconds of the slowest encoder
+constexpr uint64_t round_bytes = uint64_t(2) << 20;
+
+bool is_float(Type type) { return type == Type::f32 || type == Type::f16 || type == Type::bf16 || type == Type::f64; }
+bool is_integer(Type type) { return type >= Type::i8 && type <= Type::i64; }
+
+std::string field_of(const gguf::Tensor& tensor) { return fmt::format("tensor '{}'", tensor.name); }
+
+Error about(const gguf::WeightSource& source, const gguf::Tensor& tensor, ErrorCode code, std::string what,
+            std::string remedy) {
+    return {code, std::move(what), {source.file_of(tensor), field_of(tensor), {}}, std::move(remedy)};
+}
+
+// Nothing, or why this tensor cannot become a `to`.
+Result<void> check(const gguf::WeightSource& source, const gguf::Tensor& tensor, const Format& to,
+                   bool allow_requantize) {
+    const Format& from = quant::format_of(tensor.type);
+    if (from.type == to.type) { return {}; }
+    if (is_integer(from.type)) {
+        return about(source, tensor, ErrorCode::unsupported,
+                     fmt::format("is {}: integers are no weights to quantise", from.name), "");
+    }
+    if (to.encode == nullptr) {
+        return about(source, tensor, ErrorCode::unsupported,
+                     fmt::format("would become {}, which this build cannot encode", to.name),
+                     fmt::format("Use one of {}", fmt::join(quantize_names(), ", ")));
+    }
+    // F32 holds every decoded weight as it is.
+    if (!is_float(from.type) && to.type != Type::f32 && !allow_requantize) {
+        return about(source, tensor, ErrorCode::argument,
+                     fmt::format("is {} already: quantising it again loses more than {} alone", from.name, to.name),
+                     "Start from an F32, F16 or BF16 file, or use --allow-requantize");
+    }
+    return {};
+}
+
+size_t first_not_finite(std::span<const float> values) {
+    const auto is_not_finite = [](float f) { return (std::bit_cast<uint32_t>(f) & 0x7f800000u) == 0x7f800000u; };
+    return size_t(std::ranges::find_if(values, is_not_finite) - values.begin());
+}
+
+std::string place_of(const gguf::Tensor& tensor, uint64_t index) {
+    return fmt::format("row {}, column {}", index / tensor.dims[0], index % tensor.dims[0]);
+}
+
+// What one thread works with, and what it counted.
+struct Worker {
+    std::vector<uint8_t> bytes;
+    std::vector<float> in, out;
+};
+
+// Of one piece; added up in the pieces' order, so that sums do not depend on threads.
+struct Errors {
+    double error_squared = 0, size_squared = 0;
+};
+
+class Encoding {
+  public:
+    Encoding(const gguf::WeightSource& source, const QuantizePlan& plan, unsigned n_workers)
+        : source_(source), plan_(plan), workers_(n_workers), errors_(plan.layout.tensors.size()) {
+        for (Worker& worker : workers_) {
+            worker.bytes.resize(piece_weights * sizeof(double));
+            worker.in.resize(piece_weights);
+            worker.out.resize(piece_weights);
+        }
+        for (size_t i = 0; i < errors_.size(); i++) {
+            const gguf::Tensor& tensor = plan.layout.tensors[i];
+            if (tensor.type == source.tensors()[i].type) { continue; }
+            errors_[i].resize((tensor.n_elements() + piece_weights - 1) / piece_weights);
+        }
+    }
+
+    Result<void> make(const Piece& piece, std::span<uint8_t> out, unsigned n_worker) {
+        const gguf::Tensor& tensor = source_.tensors()[piece.tensor];
+        const Format& from = quant::format_of(tensor.type);
+        const Format& to = quant::format_of(plan_.layout.tensors[piece.tensor].type);
+        const uint64_t offset = piece.first / from.block_len * from.block_bytes;
+        if (from.type == to.type) { return source_.read(tensor, offset, out); }
+
+        Worker& worker = workers_[n_worker];
+        const auto bytes = std::span(worker.bytes).first(piece.n_weights / from.block_len * from.block_bytes);
+        const auto in = std::span(worker.in).first(piece.n_weights);
+        const auto decoded = std::span(worker.out).first(piece.n_weights);
+        WALLABY_OK(source_.read(tensor, offset, bytes));
+        from.decode(bytes.data(), in.data(), in.size() / from.block_len);
+        if (const size_t i = first_not_finite(in); i < in.size()) {
+            return about(source_, tensor, ErrorCode::numeric,
+                         fmt::format("is {} at {}", in[i], place_of(tensor, piece.first + i)), "The file is damaged");
+        }
+        to.encode(in.data(), out.data(), in.size() / to.block_len, nullptr);
+        to.decode(out.data(), decoded.data(), in.size() / to.block_len);
+        if (const size_t i = first_not_finite(decoded); i < in.size()) {
+            return about(source_, tensor, ErrorCode::numeric,
+                         fmt::format("is {} at {}: {} does not reach that far", in[i],
+                                     place_of(tensor, piece.first + i), to.name),
+                         "Use BF16 or F32");
+        }
+        Errors errors;
+        for (size_t i = 0; i < in.size(); i++) {
+            const double x = in[i], off = double(decoded[i]) - x;
+            errors.error_squared += off * off;
+            errors.size_squared += x * x;
+        }
+        errors_[piece.tensor][piece.first / piece_weights] = errors;
+        return {};
+    }
+
+    Errors of_tensor(size_t i) const {
+        Errors sum;
+        for (const Errors& e : errors_[i]) {
+            sum.error_squared += e.error_squared;
+            sum.size_squared += e.size_squared;
+        }
+        return sum;
+    }
+
+  private:
+    const gguf::WeightSource& source_;
+    const QuantizePlan& plan_;
+    std::vector<Worker> workers_;
+    std::vector<std::vector<Errors>> errors_;  // of each tensor's pieces: 16 bytes for 32,768 weights
+};
+
+QuantizedType& entry_of(std::vector<QuantizedType>& types, Type type) {
+    const auto at = std::ranges::lower_bound(types, type, {}, &QuantizedType::type);
+    if (at != types.end() && at->type == type) { return *at; }
+    return *types.insert(at, {type});
+}
+
+}  // namespace
+
+std::vector<std::string_view> quantize_names() {
+    std::vector<std::string_view> names;
+    for (const std::string_view name : type_names()) {
+        const std::vector<TensorShape> matrix = {{"blk.0.ffn_up.weight", {256, 1}}};
+        const auto types = choose_types(name, matrix);
+        if (types.ok() && quant::format_of(types->of[0]).encode != nullptr) { names.push_back(name); }
+    }
+    return names;
+}
+
+Result<QuantizePlan> plan_quantize(const gguf::WeightSource& source, std::string_view type,
+                                   const QuantizeOptions& options, const std::string& file) {
+    std::vector<TensorShape> shapes;
+    for (const gguf::Tensor& tensor : source.tensors()) {
+        shapes.push_back({tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type});
+    }
+    if (shapes.empty()) {
+        return Error{ErrorCode::argument,
+                     "has no tensors to quantise",
+                     {source.metadata().file(), "", {}},
+                     "A file of a vocabulary alone has nothing to gain"};
+    }
+    auto chosen = choose_types(type, shapes, options.pure);
+    if (!chosen.ok()) {
+        chosen.error().remedy = fmt::format("Use one of {}", fmt::join(quantize_names(), ", "));
+        return chosen.error();
+    }
+    const Types& types = *chosen;
+    const Format* const format = quant::find_format(type);
+    if (format != nullptr && format->encode == nullptr) {  // even where rows would make every matrix something else
+        return Error{ErrorCode::argument,
+                     fmt::format("{} has no encoder in this build", format->name),
+                     {},
+                     fmt::format("Use one of {}", fmt::join(quantize_names(), ", "))};
+    }
+    QuantizePlan plan;
+    plan.n_replaced = types.n_replaced;
+    plan.draft.copy(source.metadata());
+    for (const std::string_view key : gguf::split_keys) { plan.draft.remove(key); }
+    plan.draft.set("general.file_type", types.file_type).set("general.quantization_version", 2u);
+    const bool to_f32 = format == &quant::format_of(Type::f32);
+    for (size_t i = 0; i < shapes.size(); i++) {
+        const gguf::Tensor& tensor = source.tensors()[i];
+        const bool stays = !types.is_matrix[i] && (!to_f32 || is_integer(tensor.type));
+        const Format& to = quant::format_of(stays ? tensor.type : types.of[i]);
+        WALLABY_OK(check(source, tensor, to, options.allow_requantize));
+        plan.draft.tensor(tensor.name, to.type, shapes[i].dims);
+    }
+    WALLABY_TRY(plan.layout, plan.draft.layout(file));
+    return plan;
+}
+
+std::vector<QuantizedType> types_of(const QuantizePlan& plan) {
+    std::vector<QuantizedType> types;
+    for (const gguf::Tensor& tensor : plan.layout.tensors) {
+        QuantizedType& entry = entry_of(types, tensor.type);
+        entry.n_tensors++;
+        entry.n_bytes += tensor.n_bytes;
+    }
+    return types;
+}
+
+Result<std::vector<QuantizedType>> quantize(const gguf::WeightSource& source, const QuantizePlan& plan,
+                                            gguf::Writer writer, threads::Pool& pool, const base::Progress& progress,
+                                            const std::stop_token& stop) {
+    Encoding encoding(source, plan, pool.size());
+    const auto make = [&](const Piece& piece, std::span<uint8_t> out, unsigned worker) {
+        return encoding.make(piece, out, worker);
+    };
+    WALLABY_OK(write_tensors(std::move(writer), {piece_weights, round_bytes}, make, pool, progress, stop));
+    std::vector<QuantizedType> types = types_of(plan);
+    for (size_t i = 0; i < plan.layout.tensors.size(); i++) {
+        const Errors errors = encoding.of_tensor(i);
+        QuantizedType& entry = entry_of(types, plan.layout.tensors[i].type);
+        entry.error_squared += errors.error_squared;
+        entry.size_squared += errors.size_squared;
+    }
+    return types;
+}
+
+}  // namespace wallaby::convert
