@@ -29,7 +29,7 @@ class GgufShards : public ::testing::Test {
             file.tensor_f32("t" + std::to_string(i), {values.size()}, values);
         }
         bytes_ = file.build();
-        whole_ = std::move(*gguf::open_gguf(std::make_unique<base::MemorySource>(bytes_, "whole")));
+        whole_ = *gguf::open_gguf(std::make_unique<base::MemorySource>(bytes_, "whole"));
     }
     ~GgufShards() override { fs::remove_all(folder_); }
 
@@ -226,7 +226,7 @@ TEST_F(GgufShards, ManyFiles) {
 
 TEST_F(GgufShards, BytesAloneAreNotASet) {
     const auto paths = write_split(*whole_, prefix_);
-    const auto refused = gguf::open_gguf(std::move(*base::open_file(paths[0])));
+    const auto refused = gguf::open_gguf(*base::open_file(paths[0]));
     ASSERT_FALSE(refused.ok());
     expect(refused.error(), paths[0], "key 'split.count'", "is 3: these bytes are one file of a set",
            ErrorCode::unsupported);

@@ -26,7 +26,7 @@ TEST(OpsCheck, EveryBrokenIdIsAnError) {
     for (const ops::Model& good :
          {tiny_program({.n_expert = 4, .n_used = 2}), tiny_program({.architecture = "mamba2"}),
           tiny_program(
-              {.architecture = "gpt-oss", .n_expert = 4, .n_used = 2, .numbers = {{"attention.sliding_window", 8}}})})
+              {.architecture = "gpt-oss", .n_expert = 4, .n_used = 2, .numbers = {{"attention.sliding_window", 8}}})}) {
         for (size_t i = 0; i < good.programs[0].ops.size(); i++) {
             const auto expect_noticed = [&](const auto& breakage) {
                 ops::Model bad = good;
@@ -53,6 +53,7 @@ TEST(OpsCheck, EveryBrokenIdIsAnError) {
                 expect_noticed([&](ops::Op& o) { o.state = ops::none; });
             }
         }
+    }
     EXPECT_GT(n_tried, 80u);
 }
 
