@@ -16,10 +16,18 @@
 
 namespace wallaby::quant {
 
+// Blocks are read in place where they are aligned, as they are in files and caches: a load that straddles the stores of
+// a fresh copy waits for them, and decoding would take twice as long.
 template <class Block>
 void decode_blocks(const uint8_t* bytes, float* out, size_t n_blocks) {
     for (size_t i = 0; i < n_blocks; i++) {
-        base::load_le<Block>(bytes + i * sizeof(Block)).decode(out + i * Block::len);
+        const void* at = bytes + i * sizeof(Block);
+        Block copy;
+        if (reinterpret_cast<uintptr_t>(at) % alignof(Block) != 0) {
+            std::memcpy(&copy, at, sizeof(Block));
+            at = &copy;
+        }
+        static_cast<const Block*>(at)->decode(out + i * Block::len);
     }
 }
 
