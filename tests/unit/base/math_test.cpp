@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <vector>
 
 namespace {
 
@@ -44,6 +46,25 @@ TEST(BaseMath, ExpWithinOneUlp) {
     EXPECT_LE(worst(base::exp, exp_l, -1, 1, 200000), 1.0);
     EXPECT_LE(worst(base::exp, exp_l, -700, 700, 200000), 1.0);
     EXPECT_LE(worst(base::exp, exp_l, -745, -708, 20000), 1.0);
+}
+
+TEST(BaseMath, ExpOfManyIsExpOfEach) {
+    std::mt19937_64 random(11);
+    const double edges[] = {0.0,   -0.0,   708,      -708,      708.5, -708.5, 710,   -746,
+                            1e300, -1e300, INFINITY, -INFINITY, NAN,   5e-324, -1e-20};
+    for (const size_t n : {size_t(0), size_t(1), size_t(7), size_t(8), size_t(9), size_t(1000)}) {
+        std::vector<double> x(n);
+        for (double& v : x) { v = (double(random() >> 11) * 0x1p-53 - 0.5) * 1400; }
+        for (size_t i = 40; i < n; i += 40) { x[i] = edges[i / 40 % std::size(edges)]; }
+        std::vector<double> out(n), in_place = x;
+        base::exp_each(x.data(), out.data(), n);
+        base::exp_each(in_place.data(), in_place.data(), n);
+        for (size_t i = 0; i < n; i++) {
+            const auto expected = std::bit_cast<uint64_t>(base::exp(x[i]));
+            EXPECT_EQ(std::bit_cast<uint64_t>(out[i]), expected) << x[i];
+            EXPECT_EQ(std::bit_cast<uint64_t>(in_place[i]), expected) << x[i];
+        }
+    }
 }
 
 TEST(BaseMath, LogWithinTwoUlp) {
