@@ -65,7 +65,8 @@ void Cache::store(kv::PageId page, uint32_t slot, const float* k, const float* v
 
 void AttendScratch::resize(uint32_t n_group, uint32_t head) {
     rows.resize(uint64_t(kv::page_tokens) * head);
-    state.resize(uint64_t(n_group) * (2 * (2 + uint64_t(head)) + kv::page_tokens));
+    keys.resize(uint64_t(n_abreast) * head);
+    state.resize(uint64_t(n_group) * (2 * (2 + uint64_t(head)) + kv::page_tokens + head));
 }
 
 void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::span<const kv::PageId> pages,
@@ -74,6 +75,8 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
     const uint32_t n_group = spec.n_heads / cache.n_heads;
     scratch.resize(n_group, head);
     double* scores = scratch.state.data() + uint64_t(n_group) * 2 * (2 + head);
+    double* queries = scores + uint64_t(n_group) * kv::page_tokens;
+    std::copy_n(q, uint64_t(n_group) * head, queries);
     const auto whole = [&](uint32_t g) { return Running{scratch.state.data() + uint64_t(g) * 2 * (2 + head), head}; };
     const auto range = [&](uint32_t g) { return Running{whole(g).data + 2 + head, head}; };
     const double factor = query_factor(spec, position) * spec.scale;
@@ -97,15 +100,16 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
 
         cache.k_format->decode(cache.keys + at * Cache::row_bytes(*cache.k_format, head), rows,
                                uint64_t(n_keys) * head / cache.k_format->block_len);
+        for (uint32_t key = 0; key < n_keys; key += n_abreast) {
+            put_abreast(rows + uint64_t(key) * head, head, head, scratch.keys.data());
+            for (uint32_t g = 0; g < n_group; g++) {
+                chains(scratch.keys.data(), queries + uint64_t(g) * head, head, scores + g * kv::page_tokens + key);
+            }
+        }
         for (uint32_t g = 0; g < n_group; g++) {
             double top = empty_maximum;
-            for (uint32_t key = 0; key < n_keys; key++) {
-                double dot = 0;
-                for (uint32_t i = 0; i < head; i++) {
-                    dot += double(q[uint64_t(g) * head + i]) * rows[uint64_t(key) * head + i];
-                }
-                const double score = capped(spec, dot * factor);
-                scores[g * kv::page_tokens + key] = score;
+            for (double& score : std::span(scores + g * kv::page_tokens, n_keys)) {
+                score = capped(spec, score * factor);
                 top = std::max(top, score);
             }
             range(g).raise(top);
@@ -114,10 +118,12 @@ void attend(const ops::Attend& spec, const Cache& cache, uint32_t kv_head, std::
                                uint64_t(n_keys) * head / cache.v_format->block_len);
         for (uint32_t g = 0; g < n_group; g++) {
             const Running r = range(g);
+            double* weights = scores + g * kv::page_tokens;
+            for (uint32_t key = 0; key < n_keys; key++) { weights[key] -= r.maximum(); }
+            base::exp_each(weights, weights, n_keys);
             for (uint32_t key = 0; key < n_keys; key++) {
-                const double weight = base::exp(scores[g * kv::page_tokens + key] - r.maximum());
-                r.sum() += weight;
-                for (uint32_t i = 0; i < head; i++) { r.values()[i] += weight * rows[uint64_t(key) * head + i]; }
+                r.sum() += weights[key];
+                for (uint32_t i = 0; i < head; i++) { r.values()[i] += weights[key] * rows[uint64_t(key) * head + i]; }
             }
         }
         const uint32_t page_end = page_first + kv::page_tokens;

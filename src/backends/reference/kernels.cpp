@@ -8,28 +8,50 @@
 
 namespace wallaby::backends::reference {
 
+void put_abreast(const float* rows, uint64_t stride, uint32_t n, float* out) {
+    for (uint64_t i = 0; i < n; i++) {
+        for (uint32_t row = 0; row < n_abreast; row++) { out[i * n_abreast + row] = rows[row * stride + i]; }
+    }
+}
+
+void chains(const float* rows, const double* x, uint32_t n, double* sums) {
+    double sum[n_abreast] = {};
+    for (uint64_t i = 0; i < n; i++) {
+        for (uint32_t row = 0; row < n_abreast; row++) { sum[row] += double(rows[i * n_abreast + row]) * x[i]; }
+    }
+    std::copy_n(sum, n_abreast, sums);
+}
+
+void decode_abreast(const Matrix& m, uint64_t first, uint32_t n_rows, float* out) {
+    constexpr uint32_t piece = 256;  // a multiple of every block; eight pieces stay in the nearest cache
+    float decoded[n_abreast * piece] = {};
+    const quant::Format& format = *m.format;
+    for (uint32_t i = 0; i < m.n_in; i += piece) {
+        const uint32_t n = std::min(piece, m.n_in - i);
+        for (uint32_t row = 0; row < n_rows; row++) {
+            const uint8_t* blocks =
+                m.bytes + (first + row) * m.row_bytes() + uint64_t(i) / format.block_len * format.block_bytes;
+            format.decode(blocks, decoded + row * piece, n / format.block_len);
+        }
+        put_abreast(decoded, piece, n, out + uint64_t(i) * n_abreast);
+    }
+}
+
 EightRanges::EightRanges(uint32_t k, uint32_t block_len) {
     const uint32_t block = k % 256 == 0 ? 256 : block_len;
     const uint64_t n_blocks = k / block;
     for (uint64_t r = 0; r <= 8; r++) { begin_[r] = uint32_t(r * n_blocks / 8) * block; }
-    for (uint32_t r = 0; r < 8; r++) { n_steps_ = std::max(n_steps_, begin_[r + 1] - begin_[r]); }
 }
 
-void EightRanges::lay_out(const float* in, double* out) const {
+void EightRanges::dot(const float* rows, const double* x, double* out) const {
+    double sum[8][n_abreast];
     for (uint32_t r = 0; r < 8; r++) {
-        const uint32_t n = begin_[r + 1] - begin_[r];
-        const float* from = in + begin_[r];
-        for (uint32_t i = 0; i < n; i++) { out[i * 8 + r] = from[i]; }
-        for (uint32_t i = n; i < n_steps_; i++) { out[i * 8 + r] = 0; }
+        chains(rows + uint64_t(begin_[r]) * n_abreast, x + begin_[r], begin_[r + 1] - begin_[r], sum[r]);
     }
-}
-
-double EightRanges::dot(const double* a, const double* b, uint32_t size) {
-    double sum[8] = {};
-    for (uint32_t i = 0; i < size; i += 8) {
-        for (uint32_t r = 0; r < 8; r++) { sum[r] += a[i + r] * b[i + r]; }
+    for (uint32_t i = 0; i < n_abreast; i++) {
+        out[i] =
+            ((sum[0][i] + sum[1][i]) + (sum[2][i] + sum[3][i])) + ((sum[4][i] + sum[5][i]) + (sum[6][i] + sum[7][i]));
     }
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
 void norm(const ops::Norm& spec, const NormWeights& w, const float* in, float* out, uint32_t width) {
@@ -86,15 +108,26 @@ double softplus(double x) {
     return u == 1 ? e : base::log(u) * e / (u - 1);
 }
 
-double gated(const ops::Gate& spec, double x, double u) {
+// What a gate of x takes exp of; 0 where it takes none.
+double gate_exponent(const ops::Gate& spec, double x) {
     switch (spec.act) {
-        case ops::Gate::Act::silu: return silu(x) * u;
+        case ops::Gate::Act::silu: return -x;
+        case ops::Gate::Act::gelu_tanh: return 0;
+        case ops::Gate::Act::clamped_silu: return -(spec.alpha * (x < spec.limit ? x : spec.limit));
+    }
+    return 0;
+}
+
+// e: exp(gate_exponent(x)).
+double gated(const ops::Gate& spec, double x, double u, double e) {
+    switch (spec.act) {
+        case ops::Gate::Act::silu: return x / (1 + e) * u;
         case ops::Gate::Act::gelu_tanh: return gelu_tanh(x) * u;
         case ops::Gate::Act::clamped_silu: {
             const double limit = spec.limit;
             const double low = x < limit ? x : limit;
             const double held = u < -limit ? -limit : u > limit ? limit : u;
-            return low / (1 + base::exp(-(spec.alpha * low))) * (held + 1);
+            return low / (1 + e) * (held + 1);
         }
     }
     return 0;
@@ -115,7 +148,16 @@ void pointwise(const ops::Pointwise& spec, const float* in, float* out, uint32_t
 }
 
 void gate(const ops::Gate& spec, const float* activated, const float* other, float* out, uint32_t width) {
-    for (uint32_t i = 0; i < width; i++) { out[i] = float(gated(spec, activated[i], other[i])); }
+    constexpr uint32_t piece = 64;
+    for (uint32_t first = 0; first < width; first += piece) {
+        const uint32_t n = std::min(piece, width - first);
+        double e[piece];
+        for (uint32_t i = 0; i < n; i++) { e[i] = gate_exponent(spec, activated[first + i]); }
+        base::exp_each(e, e, n);
+        for (uint32_t i = 0; i < n; i++) {
+            out[first + i] = float(gated(spec, activated[first + i], other[first + i], e[i]));
+        }
+    }
 }
 
 void convolve(const ops::Conv& spec, const float* kernel, const float* bias, const float* const* rows, float* out,

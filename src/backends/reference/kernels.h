@@ -22,21 +22,26 @@ struct Matrix {
     }
 };
 
+// A sum is one chain of additions, and a processor can start several before the first ends. So eight rows are taken at
+// a time, their numbers side by side, [column][8]: eight chains advance together, each in its own order.
+inline constexpr uint32_t n_abreast = 8;
+// rows: eight rows of n numbers, `stride` apart.
+void put_abreast(const float* rows, uint64_t stride, uint32_t n, float* out);
+// sums[row] = the chain of rows[i][row] * x[i], i ascending, from +0. Products of two float32 are exact in double.
+void chains(const float* rows, const double* x, uint32_t n, double* sums);
+// Rows [first, first + n_rows) of a matrix, at most eight, side by side; rows that are not there are 0.
+void decode_abreast(const Matrix& m, uint64_t first, uint32_t n_rows, float* out);
+
 // The rule of eight (docs/numerics.md): k cut into eight contiguous ranges of whole blocks, each one ascending chain,
-// the eight sums added as a fixed tree. Operands are laid out with the ranges side by side, [step][8], short ranges
-// padded with zeros, so that the eight chains advance together.
+// the eight sums added as a fixed tree.
 class EightRanges {
   public:
-    EightRanges() = default;
     EightRanges(uint32_t k, uint32_t block_len);
-    uint32_t size() const { return n_steps_ * 8; }  // doubles of one laid-out operand
-    void lay_out(const float* in, double* out) const;
-    // Sum of a[i] * b[i]: products of two float32 are exact in double.
-    static double dot(const double* a, const double* b, uint32_t size);
+    // out[row] = the sum of rows[i][row] * x[i] for eight rows that lie side by side.
+    void dot(const float* rows, const double* x, double* out) const;
 
   private:
     uint32_t begin_[9] = {};
-    uint32_t n_steps_ = 0;
 };
 
 struct NormWeights {
@@ -86,8 +91,9 @@ struct Cache {
 
 struct AttendScratch {
     std::vector<float> rows;  // one page of keys or values, decoded
-    std::vector<double>
-        state;  // per query head: running maximum, weight sum and weighted values, for a range and in all
+    std::vector<float> keys;  // eight of them side by side
+    // Per query head: running maximum, weight sum and weighted values, for a range and in all; scores; the query.
+    std::vector<double> state;
     void resize(uint32_t n_group, uint32_t head);
 };
 

@@ -23,17 +23,13 @@ using namespace reference;
 constexpr uint64_t macs_per_chunk = 1 << 20;
 constexpr uint64_t max_rows_per_chunk = 64;
 
-// The widest operand of any matmul as laid out for the rule of eight.
+// The widest row that any matmul takes.
 uint64_t widest_operand(const ops::Model& model) {
     uint64_t widest = 0;
     for (const ops::Program& program : model.programs) {
         for (const ops::Op& op : program.ops) {
-            const auto* matmul = std::get_if<ops::Matmul>(&op.spec);
-            if (matmul == nullptr) { continue; }
-            const ops::Weight& w = model.weights[op.weight[0]];
-            const uint64_t size = EightRanges(w.n_in, quant::format_of(w.type).block_len).size();
-            const uint64_t n_inputs = program.values[op.in[0]].width / w.n_in;
-            widest = std::max(widest, size * n_inputs);
+            if (!std::holds_alternative<ops::Matmul>(op.spec)) { continue; }
+            widest = std::max<uint64_t>(widest, program.values[op.in[0]].width);
         }
     }
     return widest;
@@ -56,13 +52,12 @@ class ReferenceExecutable final : public Executable {
 
   private:
     struct WorkerScratch {
-        std::vector<float> row;
-        std::vector<double> operand;
+        std::vector<float> rows;  // of a matrix, side by side
         AttendScratch attend;
     };
-    // One matmul result: which laid-out input column, and where its row of outputs starts.
+    // One matmul result: its input, and where its row of outputs starts.
     struct Entry {
-        uint64_t column;
+        const double* x;
         float* out;
     };
 
@@ -125,7 +120,7 @@ class ReferenceExecutable final : public Executable {
     std::vector<uint32_t> slot_tokens_;        // by slot: how many tokens its state has taken
     std::vector<Layout> layouts_;              // by program
     std::vector<float> values_;
-    std::vector<double> operands_;  // the inputs of one matmul, laid out
+    std::vector<double> operands_;  // the inputs of one matmul
     std::vector<WorkerScratch> scratch_;
 
     const ops::Program* program_ = nullptr;
@@ -354,23 +349,26 @@ void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges,
     const float* bias = vector(op.weight[1]);
     const float* scale = vector(op.weight[2]);
     const bool scale_bias = std::get<ops::Matmul>(op.spec).scale_bias;
-    const uint64_t rows_per_chunk =
-        std::clamp<uint64_t>(macs_per_chunk / (m.n_in * entries.size()), 1, max_rows_per_chunk);
+    const uint64_t rows_per_chunk = std::clamp<uint64_t>(
+        macs_per_chunk / (m.n_in * entries.size()) / n_abreast * n_abreast, n_abreast, max_rows_per_chunk);
     const uint64_t n_chunks = (m.n_out + rows_per_chunk - 1) / rows_per_chunk;
     pool_.run(n_chunks, stop_, [&, first_row, rows_per_chunk](uint64_t chunk, unsigned worker) {
-        WorkerScratch& s = scratch_[worker];
-        s.row.resize(m.n_in);
-        s.operand.resize(ranges.size());
-        for (uint64_t r = chunk * rows_per_chunk; r < std::min<uint64_t>(m.n_out, (chunk + 1) * rows_per_chunk); r++) {
-            m.decode_row(first_row + r, s.row.data());
-            ranges.lay_out(s.row.data(), s.operand.data());
+        std::vector<float>& rows = scratch_[worker].rows;
+        rows.resize(uint64_t(m.n_in) * n_abreast);
+        const uint64_t end = std::min<uint64_t>(m.n_out, (chunk + 1) * rows_per_chunk);
+        for (uint64_t r = chunk * rows_per_chunk; r < end; r += n_abreast) {
+            const auto n = uint32_t(std::min<uint64_t>(n_abreast, end - r));
+            decode_abreast(m, first_row + r, n, rows.data());
             for (const Entry& e : entries) {
-                double y =
-                    EightRanges::dot(s.operand.data(), operands_.data() + e.column * ranges.size(), ranges.size());
-                if (bias != nullptr && scale_bias) { y += bias[first_row + r]; }
-                if (scale != nullptr) { y *= scale[expert]; }
-                if (bias != nullptr && !scale_bias) { y += bias[first_row + r]; }
-                e.out[r] = float(y);
+                if (stop_.stop_requested()) { return; }
+                double y[n_abreast];
+                ranges.dot(rows.data(), e.x, y);
+                for (uint32_t i = 0; i < n; i++) {
+                    if (bias != nullptr && scale_bias) { y[i] += bias[first_row + r + i]; }
+                    if (scale != nullptr) { y[i] *= scale[expert]; }
+                    if (bias != nullptr && !scale_bias) { y[i] += bias[first_row + r + i]; }
+                    e.out[r + i] = float(y[i]);
+                }
             }
         }
     });
@@ -381,15 +379,14 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
     const EightRanges ranges(w.n_in, quant::format_of(w.type).block_len);
     const uint64_t n_inputs = width(op.in[0]) / w.n_in;  // side by side in one row
     const uint64_t n_columns = n_rows(op.in[0]) * n_inputs;
-    pool_.run(n_columns, stop_, [&](uint64_t c, unsigned) {
-        ranges.lay_out(data(op.in[0]) + c * w.n_in, operands_.data() + c * ranges.size());
-    });
+    std::copy_n(data(op.in[0]), n_columns * w.n_in, operands_.data());
     std::vector<std::vector<Entry>> by_expert(w.n_expert);
     const uint64_t n_used = std::max(1u, spec.n_used);
     for (uint64_t i = 0; i < n_rows(op.out[0]); i++) {
         for (uint64_t j = 0; j < n_used; j++) {
             const uint32_t expert = spec.n_used == 0 ? 0 : std::bit_cast<uint32_t>(row(op.in[1], i)[j]);
-            by_expert[expert].push_back({i * n_inputs + (n_inputs == 1 ? 0 : j), row(op.out[0], i) + j * w.n_out});
+            by_expert[expert].push_back({operands_.data() + (i * n_inputs + (n_inputs == 1 ? 0 : j)) * w.n_in,
+                                         row(op.out[0], i) + j * w.n_out});
         }
     }
     for (uint32_t expert = 0; expert < w.n_expert; expert++) {

@@ -67,28 +67,77 @@ TEST(BackendsKernels, RoutingBreaksTiesByIndex) {
     EXPECT_EQ(std::bit_cast<int32_t>(ids[2]), 3);
 }
 
-// The rule of eight by its definition: the same cuts, the same order, the same tree.
+// The rule of eight by its definition: the same cuts, the same order, the same tree, for eight rows at a time.
 TEST(BackendsKernels, TheRuleOfEight) {
+    constexpr uint32_t n_rows = reference::n_abreast;
     sampling::Random random(3);
     for (const auto& [k, block] : std::vector<std::pair<uint32_t, uint32_t>>{
              {1, 1}, {7, 1}, {8, 1}, {64, 32}, {172, 1}, {256, 1}, {2048, 32}, {2304, 256}, {96, 32}}) {
-        std::vector<float> a(k), b(k);
-        for (uint32_t i = 0; i < k; i++) {
-            a[i] = float(random.uniform() - 0.5);
-            b[i] = float(random.uniform() - 0.5);
-        }
+        std::vector<float> rows(size_t(n_rows) * k), abreast(rows.size(), NAN);
+        std::vector<double> x(k);
+        for (float& w : rows) { w = float(random.uniform() - 0.5); }
+        for (double& v : x) { v = float(random.uniform() - 0.5); }
+        reference::put_abreast(rows.data(), k, k, abreast.data());
+        double got[n_rows];
+        reference::EightRanges(k, block).dot(abreast.data(), x.data(), got);
         const uint64_t cut = k % 256 == 0 ? 256 : block, n = k / cut;
-        double sums[8] = {};
-        for (uint64_t r = 0; r < 8; r++) {
-            for (uint64_t i = r * n / 8 * cut; i < (r + 1) * n / 8 * cut; i++) { sums[r] += double(a[i]) * b[i]; }
+        for (uint32_t row = 0; row < n_rows; row++) {
+            const float* w = rows.data() + size_t(row) * k;
+            double sums[8] = {};
+            for (uint64_t r = 0; r < 8; r++) {
+                for (uint64_t i = r * n / 8 * cut; i < (r + 1) * n / 8 * cut; i++) { sums[r] += double(w[i]) * x[i]; }
+            }
+            const double expected =
+                ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+            EXPECT_EQ(got[row], expected) << k << " row " << row;
         }
-        const double expected =
-            ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-        const reference::EightRanges ranges(k, block);
-        std::vector<double> la(ranges.size(), NAN), lb(ranges.size(), NAN);
-        ranges.lay_out(a.data(), la.data());
-        ranges.lay_out(b.data(), lb.data());
-        EXPECT_EQ(reference::EightRanges::dot(la.data(), lb.data(), ranges.size()), expected) << k;
+    }
+}
+
+// Rows decoded side by side are the rows decoded one by one, also where the row's length leaves a short piece.
+TEST(BackendsKernels, RowsAbreast) {
+    constexpr uint32_t n_all = 19;
+    sampling::Random random(4);
+    for (const auto& [type, n_in] : std::vector<std::pair<quant::Type, uint32_t>>{{quant::Type::f32, 1},
+                                                                                  {quant::Type::f32, 301},
+                                                                                  {quant::Type::f16, 512},
+                                                                                  {quant::Type::q8_0, 288},
+                                                                                  {quant::Type::q4_0, 640}}) {
+        const quant::Format& format = quant::format_of(type);
+        std::vector<float> weights(size_t(n_all) * n_in);
+        for (float& w : weights) { w = float(random.uniform() - 0.5); }
+        std::vector<uint8_t> bytes(weights.size() / format.block_len * format.block_bytes);
+        format.encode(weights.data(), bytes.data(), weights.size() / format.block_len, nullptr);
+        const reference::Matrix m{&format, bytes.data(), n_in, n_all};
+        for (uint32_t first = 0; first < n_all; first += reference::n_abreast) {
+            const uint32_t n_rows = std::min(reference::n_abreast, n_all - first);
+            std::vector<float> abreast(size_t(n_in) * reference::n_abreast, NAN);
+            reference::decode_abreast(m, first, n_rows, abreast.data());
+            for (uint32_t row = 0; row < reference::n_abreast; row++) {
+                std::vector<float> expected(n_in, 0.0f);
+                if (row < n_rows) { m.decode_row(first + row, expected.data()); }
+                for (uint32_t i = 0; i < n_in; i++) {
+                    ASSERT_EQ(abreast[size_t(i) * reference::n_abreast + row], expected[i]) << format.name << " " << i;
+                }
+            }
+        }
+    }
+}
+
+TEST(BackendsKernels, AGateOfManyIsTheGateOfEach) {
+    sampling::Random random(5);
+    std::vector<float> x(150), other(x.size()), y(x.size());
+    for (float& v : x) { v = float(random.uniform() * 40 - 20); }
+    for (float& v : other) { v = float(random.uniform() * 4 - 2); }
+    x[70] = -1e30f;  // whose exponential overflows
+    for (const auto act : {ops::Gate::Act::silu, ops::Gate::Act::gelu_tanh, ops::Gate::Act::clamped_silu}) {
+        const ops::Gate spec{act, 1.702f, 7};
+        reference::gate(spec, x.data(), other.data(), y.data(), uint32_t(x.size()));
+        for (size_t i = 0; i < x.size(); i++) {
+            float alone = 0;
+            reference::gate(spec, &x[i], &other[i], &alone, 1);
+            EXPECT_EQ(y[i], alone) << i;
+        }
     }
 }
 
