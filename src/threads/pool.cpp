@@ -8,12 +8,22 @@
 #include <string>
 
 #include "base/float_environment.h"
+#include "base/system.h"
 
 namespace wallaby::threads {
 namespace {
 
 // The worker number of the thread inside work, or -1: a nested job runs where it is asked for.
 thread_local int current_worker = -1;
+
+// Tells the processor that this thread is waiting in a loop.
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
 
 // CPUs' worth of time that a cgroup (version 2) grants, or 0 for no limit.
 double cgroup_quota() {
@@ -22,6 +32,20 @@ double cgroup_quota() {
     double period = 0;
     if (!(in >> quota >> period) || quota == "max" || period <= 0) { return 0; }
     return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+// Looks again and again whether something has happened, for about as long as it takes to send a thread to sleep and
+// wake it: the jobs of one step follow each other within that time. Longer would take the processor from others.
+template <class Condition>
+bool watch_for(const Condition& has_happened) {
+    constexpr double watched_seconds = 20e-6;
+    for (const double end = base::monotonic_seconds() + watched_seconds;;) {
+        for (int i = 0; i < 32; i++) {
+            if (has_happened()) { return true; }
+            relax();
+        }
+        if (base::monotonic_seconds() > end) { return false; }
+    }
 }
 
 }  // namespace
@@ -73,27 +97,36 @@ void Pool::run_job(Job& job) {
         const std::lock_guard lock(mutex_);
         job_ = &job;
         generation_++;
-        n_busy_ = unsigned(workers_.size());
     }
     wake_.notify_all();
     work_on(job, 0);
+    // All chunks are taken. Workers that have not come yet are not waited for: they find no job.
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return n_busy_ == 0; });
     job_ = nullptr;
+    lock.unlock();
+    const auto is_left = [this] { return n_inside_ == 0; };
+    if (!watch_for(is_left)) {
+        lock.lock();
+        done_.wait(lock, is_left);
+    }
 }
 
 void Pool::worker_loop(unsigned worker) {
     uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
+    const auto is_called = [&] { return closing_ || generation_ != seen; };
     while (true) {
-        wake_.wait(lock, [&] { return closing_ || generation_ != seen; });
+        watch_for(is_called);
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, is_called);
         if (closing_) { return; }
         seen = generation_;
+        if (job_ == nullptr) { continue; }
         Job& job = *job_;
+        n_inside_++;
         lock.unlock();
         work_on(job, worker);
         lock.lock();
-        if (--n_busy_ == 0) { done_.notify_one(); }
+        if (--n_inside_ == 0) { done_.notify_one(); }
     }
 }
 

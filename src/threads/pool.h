@@ -54,12 +54,13 @@ class Pool {
     void worker_loop(unsigned worker);
 
     std::mutex turn_;  // held by the caller whose job runs
+    // These change under mutex_; who waits for a change first looks at them for a little while without it.
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    Job* job_ = nullptr;       // guarded by mutex_
-    uint64_t generation_ = 0;  // of job_; guarded by mutex_
-    unsigned n_busy_ = 0;      // workers that have not left job_ yet; guarded by mutex_
-    bool closing_ = false;     // guarded by mutex_
+    Job* job_ = nullptr;                   // open to workers, or nullptr; only looked at under mutex_
+    std::atomic<uint64_t> generation_{0};  // of jobs
+    std::atomic<unsigned> n_inside_{0};    // workers that are at work on the current job
+    std::atomic<bool> closing_{false};
     std::vector<std::thread> workers_;
 };
 

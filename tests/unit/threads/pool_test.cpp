@@ -42,6 +42,25 @@ TEST(ThreadsPool, WorkersDoNotShareScratch) {
     EXPECT_EQ(n, 10000u);
 }
 
+// Every thread holds a chunk, and the caller's is done first, by little or by more than it watches before it sleeps.
+TEST(ThreadsPool, ChunksUnderWayAreWaitedFor) {
+    constexpr unsigned n_threads = 3;
+    Pool pool(n_threads);
+    for (const auto lag : {std::chrono::microseconds(0), std::chrono::microseconds(5000)}) {
+        for (int round = 0; round < 20; round++) {
+            std::atomic<unsigned> n_arrived = 0;
+            std::vector<int> is_done(n_threads, 0);  // unsynchronised: the thread sanitizer watches
+            pool.run(n_threads, {}, [&](uint64_t chunk, unsigned worker) {
+                n_arrived++;
+                while (n_arrived < n_threads) { std::this_thread::yield(); }
+                if (worker != 0) { std::this_thread::sleep_for(lag); }
+                is_done[chunk] = 1;
+            });
+            EXPECT_EQ(std::accumulate(is_done.begin(), is_done.end(), 0), int(n_threads));
+        }
+    }
+}
+
 TEST(ThreadsPool, AStopLeavesTheRestOut) {
     Pool pool(2);
     std::stop_source source;
