@@ -231,4 +231,14 @@ double tanh(double x) {
     return 1 - 2 / (exp(2 * x) + 1);
 }
 
+size_t first_not_finite(std::span<const float> values) {
+    // Nearly always there is none, which this loop tells several at a time: adding one to an exponent that is all ones
+    // carries into the sign bit.
+    uint32_t carried = 0;
+    for (const float value : values) { carried |= (std::bit_cast<uint32_t>(value) & 0x7f800000u) + 0x00800000u; }
+    if (carried >> 31 == 0) { return values.size(); }
+    const auto bad = std::find_if_not(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+    return size_t(bad - values.begin());
+}
+
 }  // namespace wallaby::base

@@ -3,6 +3,7 @@
 // in units in the last place (ulp) of the double result and tested against the C library in long double.
 #pragma once
 #include <cstddef>
+#include <span>
 
 namespace wallaby::base {
 
@@ -19,5 +20,8 @@ double sin(double x);
 double cos(double x);
 // Hyperbolic tangent: 6 ulp.
 double tanh(double x);
+
+// Where the first infinity or NaN stands; the size where there is none.
+size_t first_not_finite(std::span<const float> values);
 
 }  // namespace wallaby::base

@@ -68,7 +68,16 @@ void ModelFlags::add_path(CLI::App& app) {
     app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required();
 }
 
-void ModelFlags::add_threads(CLI::App& app) {
+void blame(Error& error, std::string_view argument) {
+    if (error.where.field.empty() && error.where.file.empty()) { error.where.field = argument; }
+}
+
+std::string said_replaced(size_t n_matrices) {
+    if (n_matrices == 0) { return ""; }
+    return fmt::format("{} matrices have rows that are no whole blocks of their type, and got another\n", n_matrices);
+}
+
+void add_threads(CLI::App& app, uint32_t& n_threads) {
     app.add_option("-t,--threads", n_threads, "threads (default: the CPUs this process may use)")
         ->type_name("N")
         ->check(CLI::Range(1, 1024));

@@ -40,6 +40,13 @@ bool print(std::string_view text);
 // model or a file must not drive the terminal.
 std::string for_terminal(std::string_view text, int fd = 1);
 
+// Names the argument that an error is about, where the error names no place itself.
+void blame(Error& error, std::string_view argument);
+// A line on matrices whose rows are no whole blocks; nothing where there are none.
+std::string said_replaced(size_t n_matrices);
+// -t
+void add_threads(CLI::App& app, uint32_t& n_threads);
+
 // -m and how to load: flags of llama.cpp's names where they mean the same.
 struct ModelFlags {
     std::string path;
@@ -50,7 +57,6 @@ struct ModelFlags {
     bool verbose = false;
 
     void add_path(CLI::App& app);
-    void add_threads(CLI::App& app);
     void add_context(CLI::App& app);
 };
 

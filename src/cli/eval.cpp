@@ -240,7 +240,7 @@ void add_flags(CLI::App& app, Flags& flags) {
         ->type_name("FORMAT")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    flags.model.add_threads(app);
+    add_threads(app, flags.model.n_threads);
     flags.model.add_context(app);
 }
 

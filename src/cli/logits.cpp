@@ -59,7 +59,7 @@ std::function<int()> define_logits(CLI::App& app) {
         ->type_name("N")
         ->check(CLI::Range(0, 1 << 30))
         ->capture_default_str();
-    flags->model.add_threads(app);
+    add_threads(app, flags->model.n_threads);
     flags->model.add_context(app);
     return [flags] {
         const auto line = logits(*flags);

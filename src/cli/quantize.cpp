@@ -60,18 +60,12 @@ Result<std::string> quantize(const Flags& flags) {
     WALLABY_TRY(const auto source, gguf::open_gguf(flags.in));
     auto planned = convert::plan_quantize(*source, flags.type, flags.options, flags.out);
     if (!planned.ok()) {
-        Error& error = planned.error();
-        if (error.where.field.empty() && error.where.file.empty()) { error.where.field = "TYPE"; }
-        return error;
+        blame(planned.error(), "TYPE");
+        return planned.error();
     }
     const convert::QuantizePlan& plan = *planned;
     WALLABY_OK(check_out(*source, flags.out));
-    const std::string replaced = plan.n_replaced == 0
-                                     ? ""
-                                     : fmt::format(
-                                           "{} matrices have rows that are no whole blocks of their type, and got "
-                                           "another\n",
-                                           plan.n_replaced);
+    const std::string replaced = said_replaced(plan.n_replaced);
     if (flags.dry_run) {
         return summary(*source, plan, flags.out) + ", not written\n" + table(convert::types_of(plan)) + replaced;
     }
@@ -102,9 +96,7 @@ std::function<int()> define_quantize(CLI::App& app) {
     app.add_flag("--allow-requantize", flags->options.allow_requantize,
                  "take files that are quantised already, at a loss");
     app.add_flag("--dry-run", flags->dry_run, "say what the file would hold, and write nothing");
-    app.add_option("-t,--threads", flags->n_threads, "threads (default: the CPUs this process may use)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 1024));
+    add_threads(app, flags->n_threads);
     return [flags] {
         const Result<std::string> text = quantize(*flags);
         if (!text.ok()) { return report(text.error()); }

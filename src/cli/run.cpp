@@ -252,7 +252,7 @@ std::function<int()> define_run(CLI::App& app) {
         ->allow_extra_args(false);
     app.add_flag("--ignore-eos", s.ignore_eos, "go on after the model ends its text");
     app.add_flag("--special", s.render_special, "show control tokens");
-    flags->model.add_threads(app);
+    add_threads(app, flags->model.n_threads);
     flags->model.add_context(app);
     return [flags] {
         const auto done = run(*flags);

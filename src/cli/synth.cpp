@@ -30,9 +30,7 @@ std::string list() {
 
 Result<std::unique_ptr<convert::SyntheticSource>> source_of(const Flags& flags) {
     const auto named = [](auto result, std::string_view flag) {  // which argument it was
-        if (!result.ok() && result.error().where.field.empty() && result.error().where.file.empty()) {
-            result.error().where.field = flag;
-        }
+        if (!result.ok()) { blame(result.error(), flag); }
         return result;
     };
     const bool is_like = !flags.like.empty();
@@ -70,13 +68,9 @@ Result<std::string> synth(const Flags& flags) {
     }
     const double seconds = base::monotonic_seconds() - started;
     const double n_bytes = double(source->layout().file_bytes);
-    std::string line = fmt::format("{}: {:.1f} MB, {} tensors, {:.2f} s ({:.2f} GB/s)\n", out, n_bytes / 1e6,
-                                   source->tensors().size(), seconds, n_bytes / 1e9 / std::max(seconds, 1e-9));
-    if (source->n_replaced() != 0) {
-        line += fmt::format("{} matrices have rows that are no whole blocks of their type, and got another\n",
-                            source->n_replaced());
-    }
-    return line;
+    return fmt::format("{}: {:.1f} MB, {} tensors, {:.2f} s ({:.2f} GB/s)\n", out, n_bytes / 1e6,
+                       source->tensors().size(), seconds, n_bytes / 1e9 / std::max(seconds, 1e-9)) +
+           said_replaced(source->n_replaced());
 }
 
 }  // namespace
@@ -92,9 +86,7 @@ std::function<int()> define_synth(CLI::App& app) {
     app.add_option("-s,--seed", flags->seed, "seed of the weights")->type_name("N")->capture_default_str();
     app.add_option("--like", flags->like, "keys, tensor names and shapes of this file (give no NAME)")
         ->type_name("FILE");
-    app.add_option("-t,--threads", flags->n_threads, "threads (default: the CPUs this process may use)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 1024));
+    add_threads(app, flags->n_threads);
     app.add_flag("--list", flags->list, "list shapes and types");
     return [flags] {
         const Result<std::string> text = flags->list ? Result<std::string>(list()) : synth(*flags);

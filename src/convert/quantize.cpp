@@ -1,9 +1,8 @@
 #include "convert/quantize.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
+#include "base/math.h"
 #include "convert/mixes.h"
 #include "convert/streaming.h"
 #include "gguf/shards.h"
@@ -50,11 +49,6 @@ Result<void> check(const gguf::WeightSource& source, const gguf::Tensor& tensor,
     return {};
 }
 
-size_t first_not_finite(std::span<const float> values) {
-    const auto is_not_finite = [](float f) { return (std::bit_cast<uint32_t>(f) & 0x7f800000u) == 0x7f800000u; };
-    return size_t(std::ranges::find_if(values, is_not_finite) - values.begin());
-}
-
 std::string place_of(const gguf::Tensor& tensor, uint64_t index) {
     return fmt::format("row {}, column {}", index / tensor.dims[0], index % tensor.dims[0]);
 }
@@ -99,13 +93,13 @@ class Encoding {
         const auto decoded = std::span(worker.out).first(piece.n_weights);
         WALLABY_OK(source_.read(tensor, offset, bytes));
         from.decode(bytes.data(), in.data(), in.size() / from.block_len);
-        if (const size_t i = first_not_finite(in); i < in.size()) {
+        if (const size_t i = base::first_not_finite(in); i < in.size()) {
             return about(source_, tensor, ErrorCode::numeric,
                          fmt::format("is {} at {}", in[i], place_of(tensor, piece.first + i)), "The file is damaged");
         }
         to.encode(in.data(), out.data(), in.size() / to.block_len, nullptr);
         to.decode(out.data(), decoded.data(), in.size() / to.block_len);
-        if (const size_t i = first_not_finite(decoded); i < in.size()) {
+        if (const size_t i = base::first_not_finite(decoded); i < in.size()) {
             return about(source_, tensor, ErrorCode::numeric,
                          fmt::format("is {} at {}: {} does not reach that far", in[i],
                                      place_of(tensor, piece.first + i), to.name),
@@ -158,9 +152,7 @@ std::vector<std::string_view> quantize_names() {
 Result<QuantizePlan> plan_quantize(const gguf::WeightSource& source, std::string_view type,
                                    const QuantizeOptions& options, const std::string& file) {
     std::vector<TensorShape> shapes;
-    for (const gguf::Tensor& tensor : source.tensors()) {
-        shapes.push_back({tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type});
-    }
+    for (const gguf::Tensor& tensor : source.tensors()) { shapes.push_back(shape_of(tensor)); }
     if (shapes.empty()) {
         return Error{ErrorCode::argument,
                      "has no tensors to quantise",

@@ -46,9 +46,8 @@ struct QuantizedType {
 std::vector<QuantizedType> types_of(const QuantizePlan& plan);
 
 // Streams the file: memory is a few MiB for each thread and 16 bytes for 32,768 weights; bytes do not depend on the
-// number of threads. Weights that are not
-// finite, or become so in the new type, are errors that name tensor, row and column. A stop request ends it within a
-// few milliseconds; then, and after an error, nothing is left behind.
+// number of threads. Weights that are not finite, or become so in the new type, are errors that name tensor, row and
+// column. A stop request ends it within a few milliseconds; then, and after an error, nothing is left behind.
 Result<std::vector<QuantizedType>> quantize(const gguf::WeightSource& source, const QuantizePlan& plan,
                                             gguf::Writer writer, threads::Pool& pool, const base::Progress& progress,
                                             const std::stop_token& stop);

@@ -221,13 +221,17 @@ Result<Shape> named_shape(std::string_view name) {
     return shape;
 }
 
+TensorShape shape_of(const gguf::Tensor& tensor) {
+    return {tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type};
+}
+
 Result<Shape> shape_like(const gguf::WeightSource& source) {
     constexpr uint64_t max_factors = 1u << 16;  // rotary dimensions stay far below
     Shape shape;
     shape.metadata.copy(source.metadata());
     for (const std::string_view key : gguf::split_keys) { shape.metadata.remove(key); }
     for (const gguf::Tensor& tensor : source.tensors()) {
-        TensorShape s{tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, {}, tensor.type};
+        TensorShape s = shape_of(tensor);
         if (tensor.name.starts_with("rope_")) { WALLABY_TRY(s.values, gguf::read_floats(source, tensor, max_factors)); }
         shape.tensors.push_back(std::move(s));
     }

@@ -19,6 +19,9 @@ struct TensorShape {
     std::optional<quant::Type> type = {};  // of the file it was taken from
 };
 
+// Without values.
+TensorShape shape_of(const gguf::Tensor& tensor);
+
 struct Shape {
     gguf::Draft metadata;  // every key, the tokenizer's too
     std::vector<TensorShape> tensors;

@@ -1,20 +1,19 @@
 #include "eval/softmax.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/math.h"
 
 namespace wallaby::eval {
 
 Result<LogSoftmax> LogSoftmax::of(std::span<const float> logits) {
-    const auto bad = std::find_if_not(logits.begin(), logits.end(), [](float l) { return std::isfinite(l); });
-    if (bad != logits.end() || logits.empty()) {
-        return Error{ErrorCode::numeric,
-                     logits.empty() ? "there are no logits"
-                                    : fmt::format("the logit of token {} is {}", bad - logits.begin(), *bad),
-                     {},
-                     ""};
+    const size_t bad = base::first_not_finite(logits);
+    if (bad < logits.size() || logits.empty()) {
+        return Error{
+            ErrorCode::numeric,
+            logits.empty() ? "there are no logits" : fmt::format("the logit of token {} is {}", bad, logits[bad]),
+            {},
+            ""};
     }
     LogSoftmax s;
     const auto top = std::max_element(logits.begin(), logits.end());

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cmath>
 
 #include "base/bytes.h"
+#include "base/math.h"
 #include "quant/format.h"
 
 namespace wallaby::backends::reference {
@@ -14,7 +13,7 @@ namespace {
 constexpr uint64_t piece_len = 2048;         // weights decoded at a time: whole blocks of every format, 8 KiB
 constexpr uint64_t chunk_len = 1024 * 1024;  // weights that a thread takes at a time: milliseconds
 
-// Both: whether no exponent is all ones. Adding one to such an exponent carries into the sign bit.
+// Whether no exponent is all ones. Adding one to such an exponent carries into the sign bit.
 bool scales_finite(const quant::Format& format, const uint8_t* blocks, uint64_t n_blocks) {
     const quant::F16Scales& scales = format.f16_scales;
     uint32_t carried = 0;
@@ -23,11 +22,6 @@ bool scales_finite(const quant::Format& format, const uint8_t* blocks, uint64_t 
         carried |= (base::load_le<uint16_t>(blocks + scales.second) & 0x7c00u) + 0x0400u;
     }
     return (carried >> 15) == 0;
-}
-bool all_finite(const float* values, uint64_t n) {
-    uint32_t carried = 0;
-    for (uint64_t i = 0; i < n; i++) { carried |= (std::bit_cast<uint32_t>(values[i]) & 0x7f800000u) + 0x00800000u; }
-    return (carried >> 31) == 0;
 }
 
 struct Found {
@@ -45,9 +39,8 @@ Found search(const quant::Format& format, const uint8_t* bytes, uint64_t n_block
         if (format.f16_scales.known && scales_finite(format, blocks, n)) { continue; }
         format.decode(blocks, values, n);
         const uint64_t n_values = n * format.block_len;
-        if (all_finite(values, n_values)) { continue; }
-        const float* bad = std::find_if_not(values, values + n_values, [](float v) { return std::isfinite(v); });
-        return {i * format.block_len + uint64_t(bad - values), *bad};
+        const size_t bad = base::first_not_finite({values, n_values});
+        if (bad < n_values) { return {i * format.block_len + bad, values[bad]}; }
     }
     return {};
 }

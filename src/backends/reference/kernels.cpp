@@ -108,29 +108,19 @@ double softplus(double x) {
     return u == 1 ? e : base::log(u) * e / (u - 1);
 }
 
-// What a gate of x takes exp of; 0 where it takes none.
-double gate_exponent(const ops::Gate& spec, double x) {
-    switch (spec.act) {
-        case ops::Gate::Act::silu: return -x;
-        case ops::Gate::Act::gelu_tanh: return 0;
-        case ops::Gate::Act::clamped_silu: return -(spec.alpha * (x < spec.limit ? x : spec.limit));
-    }
-    return 0;
+// The gates of SiLU are two steps around an exp, so that the exps of several are taken together.
+double silu_exponent(const ops::Gate& spec, double x) {
+    if (spec.act == ops::Gate::Act::silu) { return -x; }
+    return -(spec.alpha * (x < spec.limit ? x : spec.limit));
 }
 
-// e: exp(gate_exponent(x)).
-double gated(const ops::Gate& spec, double x, double u, double e) {
-    switch (spec.act) {
-        case ops::Gate::Act::silu: return x / (1 + e) * u;
-        case ops::Gate::Act::gelu_tanh: return gelu_tanh(x) * u;
-        case ops::Gate::Act::clamped_silu: {
-            const double limit = spec.limit;
-            const double low = x < limit ? x : limit;
-            const double held = u < -limit ? -limit : u > limit ? limit : u;
-            return low / (1 + e) * (held + 1);
-        }
-    }
-    return 0;
+// e: exp(silu_exponent(x)).
+double silu_gated(const ops::Gate& spec, double x, double u, double e) {
+    if (spec.act == ops::Gate::Act::silu) { return x / (1 + e) * u; }
+    const double limit = spec.limit;
+    const double low = x < limit ? x : limit;
+    const double held = u < -limit ? -limit : u > limit ? limit : u;
+    return low / (1 + e) * (held + 1);
 }
 
 }  // namespace
@@ -148,14 +138,18 @@ void pointwise(const ops::Pointwise& spec, const float* in, float* out, uint32_t
 }
 
 void gate(const ops::Gate& spec, const float* activated, const float* other, float* out, uint32_t width) {
+    if (spec.act == ops::Gate::Act::gelu_tanh) {
+        for (uint32_t i = 0; i < width; i++) { out[i] = float(gelu_tanh(activated[i]) * other[i]); }
+        return;
+    }
     constexpr uint32_t piece = 64;
     for (uint32_t first = 0; first < width; first += piece) {
         const uint32_t n = std::min(piece, width - first);
         double e[piece];
-        for (uint32_t i = 0; i < n; i++) { e[i] = gate_exponent(spec, activated[first + i]); }
+        for (uint32_t i = 0; i < n; i++) { e[i] = silu_exponent(spec, activated[first + i]); }
         base::exp_each(e, e, n);
         for (uint32_t i = 0; i < n; i++) {
-            out[first + i] = float(gated(spec, activated[first + i], other[first + i], e[i]));
+            out[first + i] = float(silu_gated(spec, activated[first + i], other[first + i], e[i]));
         }
     }
 }

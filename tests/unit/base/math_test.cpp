@@ -141,4 +141,17 @@ TEST(BaseMath, BitsAreFixed) {
     EXPECT_EQ(digest, 0xc5aa7694c7f32c8bu) << std::hex << digest;
 }
 
+TEST(BaseMath, FirstNotFinite) {
+    constexpr float largest = std::numeric_limits<float>::max(), infinite = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(base::first_not_finite({}), 0u);
+    std::vector<float> values{0, -0.0f, largest, -largest, 0x1p-149f, 1, -1, 3, 4};
+    EXPECT_EQ(base::first_not_finite(values), values.size());
+    for (size_t at = values.size(); at-- > 0;) {  // the first of those that are there
+        for (const float bad : {infinite, -infinite, std::numeric_limits<float>::quiet_NaN()}) {
+            values[at] = bad;
+            EXPECT_EQ(base::first_not_finite(values), at) << bad;
+        }
+    }
+}
+
 }  // namespace
