@@ -1,0 +1,234 @@
+"""Trains joey: a LLaMA of 3.5 million parameters, on the CPU, in about an hour on two cores.
+
+    python3 train.py OUT          writes OUT/joey.pt, OUT/pieces.json and OUT/loss.csv
+    python3 train.py OUT --steps 40 --stories 500       a rehearsal
+
+Needs PyTorch and a BLAS (Debian: python3-torch python3-numpy libopenblas0-pthread). Hidden matrices learn by Muon
+(https://kellerjordan.github.io/posts/muon/): momentum, made orthogonal by Newton and Schulz's iteration; embedding and
+norms by AdamW. The rate is constant, then falls to zero. Short rows first, then rows of the full context.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import random
+import time
+
+import numpy
+import torch
+from torch.nn import functional
+
+import corpus
+import questions
+
+N_EMBD, N_LAYER, N_HEAD, N_HEAD_KV, HEAD, N_FF, N_CTX = 256, 5, 4, 2, 64, 512, 1024
+NORM_EPSILON, ROPE_BASE = 1e-5, 10_000.0
+
+SHORT, ROWS_SHORT = 256, 16  # positions of a row, and rows of a step
+LONG, ROWS_LONG = N_CTX, 4
+LONG_SHARE = 0.12  # of the steps, in the middle of the decay
+DECAY_SHARE = 0.45
+MUON_RATE, ADAM_RATE = 0.02, 4e-3
+TALK_SHARE = 0.42  # of the tokens
+
+
+class Block(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        linear = lambda n_in, n_out: torch.nn.Linear(n_in, n_out, bias=False)
+        self.attn_norm = torch.nn.Parameter(torch.ones(N_EMBD))
+        self.attn_q = linear(N_EMBD, N_HEAD * HEAD)
+        self.attn_k = linear(N_EMBD, N_HEAD_KV * HEAD)
+        self.attn_v = linear(N_EMBD, N_HEAD_KV * HEAD)
+        self.attn_output = linear(N_HEAD * HEAD, N_EMBD)
+        self.ffn_norm = torch.nn.Parameter(torch.ones(N_EMBD))
+        self.ffn_gate = linear(N_EMBD, N_FF)
+        self.ffn_up = linear(N_EMBD, N_FF)
+        self.ffn_down = linear(N_FF, N_EMBD)
+
+    def forward(self, x, rotation, mask):
+        n_rows, n, _ = x.shape
+        h = norm(x, self.attn_norm)
+        q = rotate(self.attn_q(h).view(n_rows, n, N_HEAD, HEAD), rotation).transpose(1, 2)
+        k = rotate(self.attn_k(h).view(n_rows, n, N_HEAD_KV, HEAD), rotation).transpose(1, 2)
+        v = self.attn_v(h).view(n_rows, n, N_HEAD_KV, HEAD).transpose(1, 2)
+        # The heads of one group lie one after another, as in GGUF: [rows, kv, group * n, HEAD] against [rows, kv, n, HEAD].
+        group = N_HEAD // N_HEAD_KV
+        q = q.reshape(n_rows * N_HEAD_KV, group * n, HEAD)
+        scores = torch.bmm(q, k.reshape(n_rows * N_HEAD_KV, n, HEAD).transpose(1, 2)) * HEAD**-0.5
+        weights = torch.softmax(scores.view(n_rows * N_HEAD_KV, group, n, n) + mask, dim=-1)
+        out = torch.bmm(weights.view(n_rows * N_HEAD_KV, group * n, n), v.reshape(n_rows * N_HEAD_KV, n, HEAD))
+        x = x + self.attn_output(out.view(n_rows, N_HEAD, n, HEAD).transpose(1, 2).reshape(n_rows, n, N_EMBD))
+        h = norm(x, self.ffn_norm)
+        return x + self.ffn_down(functional.silu(self.ffn_gate(h)) * self.ffn_up(h))
+
+
+class Joey(torch.nn.Module):
+    def __init__(self, n_vocab):
+        super().__init__()
+        self.token_embd = torch.nn.Embedding(n_vocab, N_EMBD)
+        self.blk = torch.nn.ModuleList(Block() for _ in range(N_LAYER))
+        self.output_norm = torch.nn.Parameter(torch.ones(N_EMBD))
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                residual = name.endswith(("attn_output.weight", "ffn_down.weight"))
+                torch.nn.init.normal_(weight, std=0.02 / math.sqrt(2 * N_LAYER) if residual else 0.02)
+
+    def forward(self, ids, places=None):
+        """-> logits of the positions that `places` selects (all, when None)"""
+        n = ids.shape[1]
+        x = self.token_embd(ids)
+        rotation = rotations(n)
+        mask = torch.full((n, n), -torch.inf).triu(1)
+        for block in self.blk:
+            x = block(x, rotation, mask)
+        x = x if places is None else x[places]
+        return norm(x, self.output_norm) @ self.token_embd.weight.t()
+
+
+def norm(x, weight):
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPSILON) * weight
+
+
+def rotations(n):
+    angles = torch.outer(torch.arange(n), ROPE_BASE ** (-torch.arange(0, HEAD, 2) / HEAD))
+    return torch.cos(angles)[:, None], torch.sin(angles)[:, None]
+
+
+def rotate(x, rotation):
+    """RoPE of neighbouring pairs, the order that GGUF files of `llama` use."""
+    cosine, sine = rotation
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1).flatten(-2)
+
+
+class Muon:
+    def __init__(self, weights, momentum=0.95):
+        self.weights, self.momentum = weights, momentum
+        self.moments = [torch.zeros_like(weight) for weight in weights]
+
+    @torch.no_grad()
+    def step(self, rate):
+        for weight, moment in zip(self.weights, self.moments):
+            moment.lerp_(weight.grad, 1 - self.momentum)
+            update = weight.grad.lerp(moment, self.momentum)
+            scale = max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
+            weight.mul_(1 - rate * 0.01).add_(orthogonal(update), alpha=-rate * scale)
+            weight.grad = None
+
+
+def orthogonal(x, n_steps=5):
+    """Newton and Schulz's quintic iteration: the singular values of x move to about 1."""
+    tall = x.shape[0] > x.shape[1]
+    x = x.t() if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(n_steps):
+        square = x @ x.t()
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.t() if tall else x
+
+
+class Rows:
+    """Rows of training: documents one after another, each row beginning with the beginning of one."""
+
+    def __init__(self, tokenizer, texts, draw):
+        self.tokenizer, self.texts, self.draw = tokenizer, texts, draw
+        self.asked = questions.training(draw)
+        self.next_text = 0
+        self.n_talk = self.n_all = 0
+
+    def document(self, length):
+        if self.n_talk < TALK_SHARE * self.n_all:
+            n_turns = self.draw.choice((1, 1, 2, 3, 4) if length == SHORT else (2, 4, 8, 16))
+            ids, weights = corpus.encode_talk(self.tokenizer, corpus.talk(self.draw, self.asked, n_turns))
+            self.n_talk += len(ids)
+        else:
+            ids, weights = corpus.encode_story(self.tokenizer, self.texts[self.next_text % len(self.texts)])
+            self.next_text += 1
+        self.n_all += len(ids)
+        return ids, weights
+
+    def batch(self, n_rows, length):
+        """-> ids [n_rows, length + 1], weights of the same shape"""
+        rows, row_weights = [], []
+        for _ in range(n_rows):
+            ids, weights = [], []
+            while len(ids) < length + 1:
+                more, more_weights = self.document(length)
+                ids += more
+                weights += more_weights
+            rows.append(ids[:length + 1])
+            row_weights.append(weights[:length + 1])
+        return torch.tensor(rows), torch.tensor(row_weights, dtype=torch.bool)
+
+
+def loss_of(model, ids, weights):
+    """-> mean loss over the positions with weight, in nats"""
+    places = weights[:, 1:]
+    logits = model(ids[:, :-1], places)
+    return functional.cross_entropy(logits, ids[:, 1:][places])
+
+
+def rate_at(step, n_steps):
+    """The share of the full rate: a short rise, a plateau, a fall to zero."""
+    rise = min(1.0, (step + 1) / 60)
+    return rise * min(1.0, (n_steps - step) / (DECAY_SHARE * n_steps))
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("out", type=pathlib.Path)
+    arguments.add_argument("--steps", type=int, default=1000)
+    arguments.add_argument("--stories", type=int, default=corpus.N_STORIES)
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments = arguments.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(corpus.SEED)
+    torch.set_num_threads(arguments.threads)
+
+    texts = corpus.stories(count=arguments.stories)
+    tokenizer = corpus.make_tokenizer(texts) if arguments.stories >= 6_000 else corpus.make_tokenizer(corpus.stories(count=6_000))
+    (arguments.out / "pieces.json").write_text(json.dumps(tokenizer.pieces, ensure_ascii=False))
+    held_out = [corpus.encode_story(tokenizer, text) for text in corpus.held_out_stories()[:40]]
+    exam = [corpus.encode_talk(tokenizer, [pair]) for pair in questions.held_out()]
+
+    model = Joey(len(tokenizer))
+    print(f"{sum(weight.numel() for weight in model.parameters())} parameters, {len(tokenizer)} tokens", flush=True)
+    hidden = [weight for name, weight in model.named_parameters() if weight.dim() == 2 and "embd" not in name]
+    muon = Muon(hidden)
+    adam = torch.optim.AdamW([weight for name, weight in model.named_parameters() if weight.dim() == 1 or "embd" in name],
+                             betas=(0.9, 0.95), weight_decay=0.0)
+    rows = Rows(tokenizer, texts, random.Random(corpus.SEED + 1))
+    long_from, long_to = int(arguments.steps * (0.9 - LONG_SHARE)), int(arguments.steps * 0.9)
+    log = (arguments.out / "loss.csv").open("w")
+    log.write("step,tokens,seconds,training,stories,questions\n")
+    begun, n_tokens, recent = time.time(), 0, []
+    for step in range(arguments.steps):
+        long = long_from <= step < long_to
+        ids, weights = rows.batch(*((ROWS_LONG, LONG) if long else (ROWS_SHORT, SHORT)))
+        loss = loss_of(model, ids, weights)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 1.0)
+        rate = rate_at(step, arguments.steps)
+        muon.step(MUON_RATE * rate)
+        adam.param_groups[0]["lr"] = ADAM_RATE * rate
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+        n_tokens += ids.numel()
+        recent.append(loss.item())
+        if step % 50 == 49 or step + 1 == arguments.steps:
+            with torch.no_grad():
+                seen = [numpy.mean([loss_of(model, torch.tensor([ids]), torch.tensor([weights], dtype=torch.bool)).item()
+                                    for ids, weights in documents]) for documents in (held_out, exam)]
+            line = f"{step + 1},{n_tokens},{time.time() - begun:.0f},{numpy.mean(recent):.4f},{seen[0]:.4f},{seen[1]:.4f}"
+            print(line, flush=True)
+            log.write(line + "\n")
+            log.flush()
+            recent = []
+            torch.save({"step": step + 1, "model": model.state_dict()}, arguments.out / "joey.pt.part")
+            (arguments.out / "joey.pt.part").replace(arguments.out / "joey.pt")
+
+
+if __name__ == "__main__":
+    main()
