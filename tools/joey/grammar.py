@@ -15,6 +15,8 @@ whoever fell in. Nothing is shared between writer and parser but the rules and t
 import re
 from math import log2
 
+FIXED, CHOSEN, RECALLED = range(3)
+
 SLOT = re.compile(r"\{([^}]+)\}")
 
 
@@ -51,7 +53,15 @@ class Grammar:
 
     def write(self, rule, random, bound=None):
         """-> (text, bits): a text, and the information of the choices that made it, -log2 of their probability"""
-        bound = {} if bound is None else bound
+        parts, bits = self.write_parts(rule, random, bound)
+        return "".join(part for part, _ in parts), bits
+
+    def write_parts(self, rule, random, bound=None):
+        """-> ([(part, origin)], bits): as `write`; origin is FIXED, CHOSEN (a word that nothing before it says) or
+        RECALLED (a word that an earlier one says)"""
+        bound = {} if bound is None else dict(bound)
+        recalled = set()
+        parts = []
         bits = 0.0
 
         def choose(options):
@@ -60,22 +70,23 @@ class Grammar:
             return options[random.randrange(len(options))]
 
         def expand(items):
-            out = []
             for item in items:
                 if item[0] == "text":
-                    out.append(item[1])
+                    parts.append((item[1], FIXED))
                 elif item[0] == "rule":
-                    out.append(expand(choose(self.rules[item[1]])))
+                    expand(choose(self.rules[item[1]]))
                 elif item[0] == "word":
-                    out.append(choose(self.tables[item[1]]))
+                    parts.append((choose(self.tables[item[1]]), CHOSEN))
                 else:
                     variable, field = item[1:]
                     if variable not in bound:
                         bound[variable] = choose(self.rows(variable, bound))
-                    out.append(_word(self.tables[self.variables[variable]][bound[variable]], field))
-            return "".join(out)
+                    word = _word(self.tables[self.variables[variable]][bound[variable]], field)
+                    parts.append((word, RECALLED if variable in recalled else CHOSEN))
+                    recalled.add(variable)
 
-        return expand((("rule", rule),)), bits
+        expand((("rule", rule),))
+        return parts, bits
 
     def parse(self, rule, text):
         """-> how many characters of `text` some derivation explains; len(text) + 1 when one explains it all"""

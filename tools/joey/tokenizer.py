@@ -115,6 +115,10 @@ class Tokenizer:
         at = next(i for i in range(len(symbols) - 1) if (symbols[i], symbols[i + 1]) == pair)
         return symbols[:at] + (pair[0] + pair[1],) + symbols[at + 2:]
 
+    def n_characters(self, id):
+        """How many characters of an ASCII text a token stands for."""
+        return len(self.pieces[id - FIRST_PIECE]) if id >= FIRST_PIECE else 1
+
     def table(self):
         """-> (texts, scores, types) of all tokens in the order of their ids, for a GGUF file"""
         texts = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(N_BYTES)] + list(CONTROLS) + self.pieces
