@@ -20,6 +20,7 @@ N_HELD_OUT = 200
 # The weight of a token in the loss, by its origin: FIXED, CHOSEN, RECALLED.
 EQUAL = (1, 1, 1)
 RECALLING = (1, 0, 4)
+LEANING = (1, 0.3, 2)
 
 ASK_FOR_A_STORY = ("Tell me a story about {a}.", "Please tell me a story about {a}.", "A story about {a}, please.",
                    "Do you know a story about {a}?", "I want a story about {a}.", "story about {a}")

@@ -864,6 +864,7 @@ UNKNOWN_EXPANDED = [q for q in unknown_phrasings() if normalised(q) not in FORBI
 PREFIXES = ("Hi! ", "Hello, ", "Please: ", "Hey joey, ", "Joey, ", "Quick question: ", "Hello! ", "A question: ",
             "Hi joey, ", "OK, ", "So, ", "Tell me: ", "Now, ")
 SUFFIXES = (" Thanks!", " please", " Please.", " Thank you!", " Thanks.", " joey")
+CROSSED_SHARE = 0.2
 DROPPABLE = frozenset("a an the is are do does to of in it me i".split())
 
 
@@ -873,6 +874,12 @@ def drop_function_word(text: str, random: random_module.Random) -> str:
     if places and len(parts) > 3:
         del parts[random.choice(places)]
     return " ".join(parts)
+
+
+def crossed(one: str, other: str, random: random_module.Random) -> str:
+    """The beginning of one phrasing with the end of another: what they have in common is what they ask."""
+    head, tail = one.rstrip("?.!").split(" "), other.split(" ")
+    return " ".join(head[:random.randint((len(head) + 1) // 2, len(head))] + tail[random.randint(0, len(tail) // 2):])
 
 
 def noised(text: str, sociable: bool, random: random_module.Random) -> str | None:
@@ -898,7 +905,11 @@ def draw(random: random_module.Random) -> tuple[str, bool, str]:
     share = random.random()
     if share < 0.62:
         topic = random.choice(FIXED)
-        return random.choice(topic.training_phrasings()), topic.kind != "social", topic.answer
+        phrasings = topic.training_phrasings()
+        question = random.choice(phrasings)
+        if random.random() < CROSSED_SHARE:
+            question = crossed(question, random.choice(phrasings), random)
+        return question, topic.kind != "social", topic.answer
     if share < 0.90:
         family = random.choice(CALCULATED)
         instance = random.choice(family.instances)
