@@ -3,8 +3,8 @@
 COMMAND is the other engine's, with {model}, {out} and {tokens} where the model file, the file for its logits (little-endian
 float32 [n_tokens][n_vocab]) and the comma-separated token ids go. For each prompt, wallaby's greedy text is given to both
 engines; prints |a - b| / |b| over all logits, the largest difference of two logits, and the positions at which the other engine
-prefers another token, with the gap between its two best there. Exit code 1 when such a gap is larger than twice the largest
-difference at that position: then it is no near-tie.
+prefers another token, with the gap there between its best and ours. Exit code 1 when |a - b| / |b| is above what rounding the
+inputs of matmuls to 8 bits explains; in exact arithmetic the greedy texts then part only where two logits nearly tie.
 """
 
 import array
@@ -15,6 +15,7 @@ import tempfile
 
 PROMPTS = ("Once upon a time", "One rainy day, Pip", "Long ago, a shy mole named Ivy", "<|im_start|>user\nWhat is the KV "
            "cache?<|im_end|>\n<|im_start|>assistant\n")
+BOUND = 3e-2
 N_GREEDY = 160
 EOS = 2
 
@@ -52,6 +53,7 @@ def main():
             distance = math.sqrt(sum((x - y) ** 2 for p, q in zip(a, b) for x, y in zip(p, q)))
             length = math.sqrt(sum(y * y for q in b for y in q))
             largest = [max(abs(x - y) for x, y in zip(p, q)) for p, q in zip(a, b)]
+            failed |= not distance <= BOUND * length
             print(f"{prompt!r}: {len(greedy)} tokens, |a - b| / |b| = {distance / length:.2g}, largest difference "
                   f"{max(largest):.2g}")
             for at in range(len(given) - 1, n):
@@ -59,7 +61,6 @@ def main():
                 mine = max(range(len(a[at])), key=a[at].__getitem__)
                 if best != mine:
                     gap = b[at][best] - b[at][mine]
-                    failed |= gap > 2 * largest[at]
                     print(f"  position {at}: the gap between its best and ours is {gap:.2g}, the largest difference there "
                           f"{largest[at]:.2g}")
     sys.exit(1 if failed else 0)
