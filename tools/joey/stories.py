@@ -1,23 +1,23 @@
-"""The grammar of joey's stories: small animals, one trouble, its cause, and what mended it.
-
-    python3 stories.py                     one story
-    python3 stories.py --measure           its entropy, its lengths, and how often its long sentences repeat
-    python3 stories.py --check FILE        which of the stories in FILE (one JSON string per line) the grammar explains
-"""
+"""The grammar of joey's stories: small animals, one trouble, its cause, and what mended it."""
 
 import re
 
 from grammar import Grammar
 
-# name, and the pronouns that go with it
-HE = "Pip Milo Finn Otto Bram Toby Jasper Ned Rufus Hugo Basil Percy Wim Arlo Felix Gus Monty Oscar Rollo Sam".split()
-SHE = "Tilly Nell Poppy Hazel Ivy Fern Daisy Willa Mabel Luna Cleo Dora Edie Flora Greta Hattie Juno Lottie Olive Tess".split()
+# Whoever may stand in two places of a sentence comes from two tables: heroes and friends, homes and places, two hobbies.
+# Then a name says its part, and a model need not learn that two words must differ.
+HEROES = ("Pip Milo Finn Otto Bram Toby Jasper Ned Rufus Hugo Basil Leo",
+          "Tilly Nell Poppy Hazel Ivy Fern Daisy Willa Mabel Luna Cleo Nora")
+FRIENDS = ("Percy Wim Arlo Felix Gus Monty Oscar Rollo Sam Alfie Barney Theo",
+           "Dora Edie Flora Greta Hattie Juno Lottie Olive Tess Maud Ruby Stella")
 
-PEOPLE = [
-    {"name": name, "he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "him": him}
-    for names, he, his, him in ((HE, "he", "his", "him"), (SHE, "she", "her", "her"))
-    for name in names
-]
+
+def people(names):
+    """names: of those called he, of those called she -> rows with the pronouns that go with a name"""
+    return [{"name": name, "he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "him": him}
+            for group, he, his, him in ((names[0], "he", "his", "him"), (names[1], "she", "her", "her"))
+            for name in group.split()]
+
 
 # The article belongs to the word that follows it.
 def with_article(word):
@@ -32,15 +32,21 @@ THINGS = [{"noun": noun} for noun in (
 
 LOOKS = "red blue green yellow white silver golden striped tiny shiny old new wooden round soft little".split()
 
-PLACES = [{"the": "the " + place} for place in (
-    "old mill,silver river,apple orchard,windy hill,mossy wall,blue lake,pine forest,stone bridge,sunny meadow,"
-    "quiet marsh,long beach,deep valley,tall oak,wheat field,rose garden,little pond").split(",")]
+
+def places(names):
+    return [{"the": "the " + name} for name in names.split(",")]
+
 
 TABLES = {
-    "people": PEOPLE,
+    "heroes": people(HEROES),
+    "friends": people(FRIENDS),
     "kinds": KINDS,
+    "other_kinds": KINDS,
     "things": THINGS,
-    "places": PLACES,
+    "near_home": places("old mill,apple orchard,mossy wall,pine forest,tall oak,rose garden,red farm,fern grove,duck pond,"
+                        "village green,bramble lane,clover field"),
+    "places": places("silver river,windy hill,blue lake,stone bridge,sunny meadow,quiet marsh,long beach,deep valley,"
+                     "wheat field,little pond,market square,sandy bay,round tower,dark wood,high cliff,green island"),
     "looks": [{"adj": look, "a": with_article(look)} for look in LOOKS],
     "plain_looks": LOOKS,
     "traits": [{"a": with_article(trait)} for trait in (
@@ -48,19 +54,21 @@ TABLES = {
     "furs": "brown grey white black spotted fluffy small round young plump".split(),
     "homes": "cottage,burrow,hollow log,hut,little house,barn,tree house,cave,den,cabin".split(","),
     "cosy": "cosy warm tiny crooked dry sunny snug tidy".split(),
-    "hobbies": "singing,dancing,painting,fishing,climbing,baking bread,counting stars,picking flowers,telling jokes,"
-               "reading,swimming,jumping over puddles,growing beans,whistling,chasing clouds,drawing maps".split(","),
+    "hobbies": "singing,dancing,painting,fishing,climbing,reading,swimming,whistling,drumming,skating".split(","),
+    "more_hobbies": "baking bread,counting stars,picking flowers,telling jokes,jumping over puddles,growing beans,"
+                    "chasing clouds,drawing maps,flying kites,skipping stones".split(","),
     "dayparts": "morning afternoon evening day".split(),
     "moves": "walked ran hopped skipped strolled wandered hurried marched".split(),
     "numbers": "three four five six seven eight nine ten".split(),
     "thought": "thought dreamed wondered sang".split(),
     "feelings": "happy glad proud merry content cheerful".split(),
+    "bodies": "tired hungry muddy wet breathless sleepy thirsty dusty".split(),
     "suddenly": "Suddenly,All at once,A little later,Just then,Before long,At the next bend".split(","),
     "cried": "cried asked sighed whispered".split(),
     "moaned": "cried called sighed wailed".split(),
     "said": "said called laughed".split(),
-    "foods": "apple pie,berry cake,honey bread,carrot soup,mushroom stew,plum jam,nut cookies,warm milk,oat porridge,"
-             "pear juice,corn cakes,pea soup".split(","),
+    "foods": "apple pie,berry cake,plum jam,nut cookies,warm milk,pear juice,cherry tart,cold cream".split(","),
+    "dishes": "honey bread,carrot soup,mushroom stew,oat porridge,corn cakes,pea soup,onion pie,fried eggs".split(","),
     # A weather takes something away in its own manner.
     "weathers": [
         {"adj": "windy", "took": "The wind had blown it away.", "where": "high in a tree", "got": "shook the branch"},
@@ -70,8 +78,8 @@ TABLES = {
         {"adj": "sunny", "took": "A magpie had seen it shine.", "where": "in a nest", "got": "traded a shell for it"},
         {"adj": "stormy", "took": "The storm had carried it off.", "where": "on a roof", "got": "climbed a ladder"},
     ],
-    "searches": "under leaves,behind rocks,between roots,inside logs,below bushes,around corners,over hedges,"
-                "near fences".split(","),
+    "searches": "under leaves,behind rocks,between roots,inside logs,below bushes,among reeds".split(","),
+    "more_searches": "around corners,over hedges,near fences,along paths,beside walls,on roofs".split(","),
     "purposes": "look for shells,watch the birds,pick berries,gather nuts,meet a cousin,see the boats,hear the bells,"
                 "find some shade,collect feathers,buy some bread,bring a letter,sail a paper boat".split(","),
     # A pit has the tool that helps out of it.
@@ -126,7 +134,8 @@ TABLES = {
         {"why": "The soil was hard and poor.", "so": "were small", "cure": "dug in some good compost"},
         {"why": "A fence had fallen down.", "so": "were trampled", "cure": "put the fence back up"},
     ],
-    "plants": "beans carrots pumpkins peas turnips radishes tomatoes cabbages potatoes onions".split(),
+    "plants": "beans carrots pumpkins peas turnips radishes".split(),
+    "more_plants": "tomatoes cabbages potatoes onions leeks beets".split(),
     # A storm breaks a part of the house, and something mends it.
     "damages": [
         {"part": "roof", "broke": "tore a hole in the roof", "so": "Rain dripped on the bed.", "with": "new straw"},
@@ -164,12 +173,10 @@ TABLES = {
 PLOTS = ("lost", "stuck", "noise", "building", "garden", "storm", "race", "gift")
 
 VARIABLES = {
-    "hero": "people", "friend": "people", "kind": "kinds", "other": "kinds", "trait": "traits",
-    "place": "places", "home": "places", "thing": "things", "look": "looks",
+    "hero": "heroes", "friend": "friends", "kind": "kinds", "other": "other_kinds", "trait": "traits",
+    "place": "places", "home": "near_home", "thing": "things", "look": "looks",
     "weather": "weathers", "pit": "pits", "noise": "noises", "work": "works", "crop": "crops", "damage": "damages",
-    "need": "needs", "gift": "gifts",
-    "hobby": "hobbies", "hobby2": "hobbies", "search": "searches", "search2": "searches", "feeling": "feelings",
-    "feeling2": "feelings", "plant": "plants", "plant2": "plants", "food": "foods", "food2": "foods",
+    "need": "needs", "gift": "gifts", "hobby": "hobbies",
 }
 
 # What is longer than eight words must have choices enough that it is hardly ever said twice.
@@ -181,7 +188,7 @@ RULES = {
     "once": ["Once upon a time,", "Once upon a time,", "Once upon a time,", "Long ago,", "One year,", "Not so long ago,"],
     "loves": [
         "{hero.He} loved {hobby}.",
-        "{hero.He} loved {hobby} and {hobby2}.",
+        "{hero.He} loved {hobby} and {=more_hobbies}.",
         "Every day {hero.he} dreamed of {hobby}.",
         "{hero.He} was very good at {hobby}.",
     ],
@@ -199,8 +206,8 @@ RULES = {
     ],
     "where": ["\"Where is my {thing.noun}?\" {=cried} {hero.name}.", "\"Oh no, my {thing.noun}!\" {=moaned} {hero.name}."],
     "searched": [
-        "{hero.He} looked {search} and {search2}.",
-        "{hero.He} searched {search} for a long time.",
+        "{hero.He} looked {=searches} and {=more_searches}.",
+        "{hero.He} searched {=searches} for a long time.",
     ],
     "came": ["Then {friend.name} came along.", "{friend.name} heard it and came at once.", "Luckily {friend.name} was not far."],
     "thing_back": [
@@ -227,11 +234,12 @@ RULES = {
         "They went there {=steps}. It was {noise.maker}! {@laughed}",
     ],
     "afraid": [
-        "{hero.name} could not finish the {=foods}",
-        "{friend.name} hid under the {=plain_looks} blanket",
-        "{hero.name} dropped the {=plain_looks} lamp",
-        "{friend.name} forgot all about the {=foods}",
+        "{@either} could not finish the {=dishes}",
+        "{@either} hid under the {=plain_looks} blanket",
+        "{@either} dropped the {=plain_looks} lamp",
+        "{@either} forgot all about the {=foods}",
     ],
+    "either": ["{hero.name}", "{friend.name}"],
     "brave": [
         "\"We must look,\" {=said} {hero.name}.",
         "\"Let us go and see,\" {=said} {hero.name}.",
@@ -240,7 +248,7 @@ RULES = {
 
     "building": [
         "{hero.name} wanted to {work.wish}. \"Let us build a {work.built},\" {=said} {hero.name}. "
-        "All {=dayparts} long, {hero.name} and {friend.name} carried {work.of} from {place.the} and ate {=foods}. "
+        "All {=dayparts} long, {hero.name} and {friend.name} carried {work.of} from {place.the} and ate {=dishes}. "
         "But the {work.built} was no good. {work.broke} {@again} "
         "So they {work.fixed}. {@worked} They {work.did}.",
     ],
@@ -252,7 +260,7 @@ RULES = {
     "worked": ["This time it worked.", "Now it was just right.", "The second {work.built} was a fine one."],
 
     "garden": [
-        "That year, {hero.name} and {friend.name} grew {plant} and {plant2} in a {=cosy} garden by {place.the}. "
+        "That year, {hero.name} and {friend.name} grew {=plants} and {=more_plants} in a {=cosy} garden by {place.the}. "
         "But something was wrong. {crop.why} The plants {crop.so}. {@sad} "
         "So they {crop.cure}. It was hard work. {@harvest}",
     ],
@@ -261,14 +269,14 @@ RULES = {
         "\"Our poor plants!\" {=moaned} {hero.name}.",
     ],
     "harvest": [
-        "In autumn {hero.name} filled {=numbers} baskets, and {friend.name} made {food} and {food2}.",
-        "In autumn {friend.name} filled {=numbers} baskets, and {hero.name} made {food} and {food2}.",
+        "In autumn {hero.name} filled {=numbers} baskets, and {friend.name} made {=dishes} and {=foods}.",
+        "In autumn {friend.name} filled {=numbers} baskets, and {hero.name} made {=dishes} and {=foods}.",
     ],
 
     "storm": [
         "One {=dayparts}, while {hero.name} was {hobby}, a storm came over {place.the} and {damage.broke}. "
         "{damage.so} {@shelter} "
-        "That night they ate {=foods}. "
+        "That night they ate {=dishes}. "
         "In the sunny morning, {friend.name} brought {damage.with} and {=foods}, and {hero.name} fetched {look.a} {thing.noun}. "
         "Together they mended the {damage.part}.",
     ],
@@ -298,7 +306,7 @@ RULES = {
     "best": ["It is the best gift,", "You made this for me,", "I will keep it for ever,"],
 
     "home": [
-        "They went home, {feeling} and {feeling2}.",
+        "They went home, {=bodies} and {=feelings}.",
         "Then {hero.name} and {friend.name} shared some {=foods}.",
         "That night {hero.name} slept well.",
         "And {friend.name} stayed for supper.",

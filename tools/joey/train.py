@@ -35,12 +35,12 @@ NORM_EPSILON, ROPE_BASE = 1e-5, 10_000.0
 
 SHORT, ROWS_SHORT = 256, 16  # positions of a row, and rows of a step
 LONG, ROWS_LONG = N_CTX, 4
-LONG_SHARE = 0.12  # of the steps, in the middle of the decay
+LONG_SHARE = 0.08  # of the steps, in the middle of the decay
 DECAY_SHARE = 0.45
 RECALL_UNTIL, LEAN_UNTIL = 0.06, 0.6  # of the steps: how long the loss has the weights RECALLING, then LEANING
 MUON_RATE, EMBEDDING_RATE, NORM_RATE = 0.02, 0.05, 1e-3
 EMBEDDING_STD, OUTPUT_NORM = 0.3, 0.06
-TALK_SHARE = 0.4  # of the tokens
+TALK_SHARE = 0.5  # of the tokens
 
 
 class Block(torch.nn.Module):
