@@ -33,8 +33,12 @@ THINGS = [{"noun": noun} for noun in (
 LOOKS = "red blue green yellow white silver golden striped tiny shiny old new wooden round soft little".split()
 
 
-def places(names):
-    return [{"the": "the " + name} for name in names.split(",")]
+PLACES = ["the " + place for place in (
+    "silver river,windy hill,blue lake,stone bridge,sunny meadow,quiet marsh,long beach,deep valley,wheat field,"
+    "little pond,market square,sandy bay,round tower,dark wood,high cliff,green island").split(",")]
+NEAR_HOME = ["the " + place for place in (
+    "old mill,apple orchard,mossy wall,pine forest,tall oak,rose garden,red farm,fern grove,duck pond,village green,"
+    "bramble lane,clover field").split(",")]
 
 
 TABLES = {
@@ -43,10 +47,9 @@ TABLES = {
     "kinds": KINDS,
     "other_kinds": KINDS,
     "things": THINGS,
-    "near_home": places("old mill,apple orchard,mossy wall,pine forest,tall oak,rose garden,red farm,fern grove,duck pond,"
-                        "village green,bramble lane,clover field"),
-    "places": places("silver river,windy hill,blue lake,stone bridge,sunny meadow,quiet marsh,long beach,deep valley,"
-                     "wheat field,little pond,market square,sandy bay,round tower,dark wood,high cliff,green island"),
+    "near_home": [{"the": place} for place in NEAR_HOME],
+    "places": [{"the": place} for place in PLACES],
+    "nearby": PLACES,
     "looks": [{"adj": look, "a": with_article(look)} for look in LOOKS],
     "plain_looks": LOOKS,
     "traits": [{"a": with_article(trait)} for trait in (
@@ -176,7 +179,7 @@ VARIABLES = {
     "hero": "heroes", "friend": "friends", "kind": "kinds", "other": "other_kinds", "trait": "traits",
     "place": "places", "home": "near_home", "thing": "things", "look": "looks",
     "weather": "weathers", "pit": "pits", "noise": "noises", "work": "works", "crop": "crops", "damage": "damages",
-    "need": "needs", "gift": "gifts", "hobby": "hobbies",
+    "need": "needs", "gift": "gifts",
 }
 
 # What is longer than eight words must have choices enough that it is hardly ever said twice.
@@ -187,10 +190,10 @@ RULES = {
     ],
     "once": ["Once upon a time,", "Once upon a time,", "Once upon a time,", "Long ago,", "One year,", "Not so long ago,"],
     "loves": [
-        "{hero.He} loved {hobby}.",
-        "{hero.He} loved {hobby} and {=more_hobbies}.",
-        "Every day {hero.he} dreamed of {hobby}.",
-        "{hero.He} was very good at {hobby}.",
+        "{hero.He} loved {=hobbies}.",
+        "{hero.He} loved {=hobbies} and {=more_hobbies}.",
+        "Every day {hero.he} dreamed of {=hobbies}.",
+        "{hero.He} was very good at {=hobbies}.",
     ],
     "friend": [
         "{hero.His} best friend was {friend.name} the {other.noun}.",
@@ -201,7 +204,7 @@ RULES = {
         "One {weather.adj} {=dayparts}, {hero.name} {=moves} to {place.the} with {look.a} {thing.noun} to {=purposes}. "
         "{=suddenly} the {thing.noun} was gone. {weather.took} {@where} {@searched} {@came} "
         "\"We will find it together,\" {=said} {friend.name}. "
-        "Soon {friend.name} saw the {look.adj} {thing.noun} {weather.where} near {place.the}. "
+        "Soon {friend.name} saw the {look.adj} {thing.noun} {weather.where} near {=nearby}. "
         "{hero.name} {weather.got}. {@thing_back}",
     ],
     "where": ["\"Where is my {thing.noun}?\" {=cried} {hero.name}.", "\"Oh no, my {thing.noun}!\" {=moaned} {hero.name}."],
@@ -274,7 +277,7 @@ RULES = {
     ],
 
     "storm": [
-        "One {=dayparts}, while {hero.name} was {hobby}, a storm came over {place.the} and {damage.broke}. "
+        "One {=dayparts}, while {hero.name} was {=hobbies}, a storm came over {place.the} and {damage.broke}. "
         "{damage.so} {@shelter} "
         "That night they ate {=dishes}. "
         "In the sunny morning, {friend.name} brought {damage.with} and {=foods}, and {hero.name} fetched {look.a} {thing.noun}. "
@@ -298,7 +301,7 @@ RULES = {
 
     "gift": [
         "It was the birthday of {friend.name}. {hero.name} had no money for a gift. "
-        "So {hero.he} {=moves} to {place.the} one {=dayparts}, past {home.the}, and {=thought} about {hobby} and {friend.name}. "
+        "So {hero.he} {=moves} to {place.the} one {=dayparts}, past {home.the}, and {=thought} about {=hobbies} and {friend.name}. "
         "There {hero.he} found {gift.from}. {hero.He} {gift.how}. {@surprise} "
         "It was {gift.a}! \"{@best}\" {=said} {friend.name}.",
     ],

@@ -1,6 +1,6 @@
 """Trains joey: a LLaMA of 3.5 million parameters, in an hour on two cores.
 
-    python3 train.py OUT          writes OUT/joey.pt, OUT/pieces.json and OUT/loss.csv
+    python3 train.py OUT          writes OUT/joey.pt, OUT/pieces.json and OUT/loss.csv; goes on where it was interrupted
     python3 train.py OUT --steps 40 --stories 500       a rehearsal
 
 Needs PyTorch and a BLAS (Debian: python3-torch python3-numpy libopenblas0-pthread). Hidden matrices learn by Muon
@@ -149,6 +149,13 @@ class Rows:
         self.next_story = 0
         self.n_talk = self.n_all = 0
 
+    def state(self):
+        return {"draw": self.draw.getstate(), "next_story": self.next_story, "n_talk": self.n_talk, "n_all": self.n_all}
+
+    def set_state(self, state):
+        self.draw.setstate(state["draw"])
+        self.next_story, self.n_talk, self.n_all = state["next_story"], state["n_talk"], state["n_all"]
+
     def document(self, length, weights):
         if self.n_talk < TALK_SHARE * self.n_all:
             n_turns = self.draw.choice((1, 1, 2, 3, 4) if length == SHORT else (2, 4, 8, 16))
@@ -220,10 +227,20 @@ def main():
                               {"params": norms, "full": NORM_RATE}], betas=(0.9, 0.95), weight_decay=0.0)
     rows = Rows(tokenizer, stories, random.Random(corpus.SEED + 1))
     long_from, long_to = int(arguments.steps * (0.9 - LONG_SHARE)), int(arguments.steps * 0.9)
-    log = (arguments.out / "loss.csv").open("w")
-    log.write("step,tokens,seconds,training,stories,questions\n")
-    begun, n_tokens, recent = time.time(), 0, []
-    for step in range(arguments.steps):
+    first, n_tokens, seconds, lines = 0, 0, 0, ["step,tokens,seconds,training,stories,questions"]
+    saved = arguments.out / "joey.pt"
+    if saved.exists():
+        state = torch.load(saved)
+        if state["steps"] != arguments.steps:
+            raise SystemExit(f"{saved} is of a training of {state['steps']} steps")
+        model.load_state_dict(state["model"])
+        adam.load_state_dict(state["adam"])
+        muon.moments = state["muon"]
+        rows.set_state(state["rows"])
+        first, n_tokens, seconds, lines = state["step"], state["tokens"], state["seconds"], state["lines"]
+        print(f"{saved} has {first} steps of {arguments.steps}", flush=True)
+    begun, recent = time.time() - seconds, []
+    for step in range(first, arguments.steps):
         long = long_from <= step < long_to
         weights = weights_at(step / arguments.steps)
         ids, weights = rows.batch(*((ROWS_LONG, LONG) if long else (ROWS_SHORT, SHORT)), weights)
@@ -242,13 +259,15 @@ def main():
             with torch.no_grad():
                 seen = [numpy.mean([loss_of(model, torch.tensor([ids]), torch.tensor([weights]).float()).item()
                                     for ids, weights in documents]) for documents in (held_out, exam)]
-            line = f"{step + 1},{n_tokens},{time.time() - begun:.0f},{numpy.mean(recent):.4f},{seen[0]:.4f},{seen[1]:.4f}"
-            print(line, flush=True)
-            log.write(line + "\n")
-            log.flush()
+            seconds = time.time() - begun
+            lines.append(f"{step + 1},{n_tokens},{seconds:.0f},{numpy.mean(recent):.4f},{seen[0]:.4f},{seen[1]:.4f}")
+            print(lines[-1], flush=True)
             recent = []
-            torch.save({"step": step + 1, "model": model.state_dict()}, arguments.out / "joey.pt.part")
-            (arguments.out / "joey.pt.part").replace(arguments.out / "joey.pt")
+            torch.save({"step": step + 1, "steps": arguments.steps, "tokens": n_tokens, "seconds": seconds, "lines": lines,
+                        "model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.moments,
+                        "rows": rows.state()}, arguments.out / "joey.pt.part")
+            (arguments.out / "joey.pt.part").replace(saved)
+            (arguments.out / "loss.csv").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
