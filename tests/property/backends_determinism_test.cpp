@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "support/data.h"
+#include "support/joey.h"
 #include "support/naive.h"
 #include "support/runner.h"
 #include "support/tiny_model.h"
@@ -114,6 +115,10 @@ TEST(BackendsDeterminism, PastRangesOf256) {
     model.numbers = {{"attention.sliding_window", 300}};
     expect_invariant(*model.open(), 600, 640, quant::Type::f16);
 }
+
+TEST(BackendsDeterminism, JoeyF16) { expect_invariant(*open_joey(), 70, 128, quant::Type::f16); }  // two pages
+TEST(BackendsDeterminism, JoeyF32) { expect_invariant(*open_joey(), 24, 64, quant::Type::f32); }
+TEST(BackendsDeterminism, JoeyBf16) { expect_invariant(*open_joey(), 24, 64, quant::Type::bf16); }
 
 TEST(BackendsDeterminism, Stories) {
     WALLABY_NEED_DATA(data);
