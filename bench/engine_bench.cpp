@@ -1,5 +1,6 @@
 // What the engine does with a model on this machine, beside what the machine allows:
-//   engine_bench MODEL.gguf [n_prompt=64] [n_decode=16] [repeats=5] [threads]
+//   engine_bench [MODEL.gguf [n_prompt=64] [n_decode=16] [repeats=5] [threads]]     MODEL.gguf or joey, the built-in
+//   model
 // Each repeat measures, in turn: read bandwidth (all threads sum a buffer larger than the caches), a prompt, a decode,
 // and how long a stop request during a prompt takes to be obeyed. Prints the median and the range of each. Run it on an
 // idle machine; docs/performance.md holds results.
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "assets/joey.h"
 #include "base/arena.h"
 #include "base/system.h"
 #include "engine/session.h"
@@ -62,15 +64,18 @@ std::vector<int32_t> some_tokens(size_t n, uint32_t n_vocab) {
 
 int measure(int argc, char** argv) {
     if (argc < 2) {
-        std::fprintf(stderr, "usage: engine_bench MODEL.gguf [n_prompt] [n_decode] [repeats] [threads]\n");
-        return 2;
+        std::fputs(
+            "engine_bench: no model given: using joey, the built-in one. For a real one: engine_bench FILE.gguf\n",
+            stderr);
     }
+    const std::string name = argc < 2 ? "joey" : argv[1];
     const auto number = [&](int i, int otherwise) { return argc > i ? std::max(1, std::atoi(argv[i])) : otherwise; };
     const size_t n_prompt = size_t(number(2, 64)), n_decode = size_t(number(3, 16)), n_repeats = size_t(number(4, 5));
     threads::Pool pool(argc > 5 ? unsigned(number(5, 1)) : 0);
     const double start = base::monotonic_seconds();
-    const auto model = must(
-        engine::Model::load(argv[1], {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
+    const auto model =
+        must(engine::Model::load(must(name == "joey" ? assets::open_joey() : gguf::open_gguf(name)),
+                                 {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
     const double load_seconds = base::monotonic_seconds() - start;
 
     auto arena = must(base::Arena::create(uint64_t(1) << 30));
@@ -114,8 +119,8 @@ int measure(int argc, char** argv) {
     std::printf(
         "%s: %u threads, prompt %zu, decode %zu, %zu repeats; loaded in %.2f s; planned %.1f MiB, peak %.1f MiB "
         "without the probe's buffer\n\n",
-        argv[1], pool.size(), n_prompt, n_decode, n_repeats, load_seconds, double(model->plan().total()) / (1 << 20),
-        double(usage.ru_maxrss) / 1024 - 1024);
+        name.c_str(), pool.size(), n_prompt, n_decode, n_repeats, load_seconds,
+        double(model->plan().total()) / (1 << 20), double(usage.ru_maxrss) / 1024 - 1024);
     std::printf("| %-28s | %10s | %s | %s |\n|---|--:|--:|---|\n", "", "median", "range", "unit");
     bandwidth.print("read bandwidth", "GB/s");
     prompts.print("prompt", "tokens/s");

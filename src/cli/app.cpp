@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "assets/joey.h"
 #include "cli/progress_bar.h"
 
 namespace wallaby::cli {
@@ -22,10 +23,14 @@ Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
 
 }  // namespace
 
+void say(std::string_view text) {
+    const std::string line = fmt::format("wallaby: {}\n", for_terminal(text, 2));
+    (void)!::write(2, line.data(), line.size());
+}
+
 int report(const Error& error) {
     if (error.code == ErrorCode::cancelled) { return exit_interrupted; }
-    const std::string line = "wallaby: " + for_terminal(error.message(), 2) + "\n";
-    (void)!::write(2, line.data(), line.size());
+    say(error.message());
     return error.code == ErrorCode::argument ? exit_usage : exit_failed;
 }
 
@@ -59,13 +64,29 @@ std::string for_terminal(std::string_view text, int fd) {
 
 void log(const ModelFlags& flags, base::LogLevel level, std::string_view text) {
     if (level < base::LogLevel::warning && !flags.verbose) { return; }
-    const std::string line =
-        fmt::format("wallaby: {}{}\n", level == base::LogLevel::warning ? "warning: " : "", for_terminal(text, 2));
-    (void)!::write(2, line.data(), line.size());
+    say(fmt::format("{}{}", level == base::LogLevel::warning ? "warning: " : "", text));
 }
 
-void ModelFlags::add_path(CLI::App& app) {
-    app.add_option("-m,--model", path, "model file (GGUF)")->type_name("FILE")->required();
+Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name) {
+    return name == "joey" ? assets::open_joey() : gguf::open_gguf(name);
+}
+
+Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags) {
+    if (flags.model) { return open_named(*flags.model); }
+    WALLABY_TRY(auto joey, assets::open_joey());
+    uint64_t n_weights = 0;
+    for (const gguf::Tensor& tensor : joey->tensors()) { n_weights += tensor.n_elements(); }
+    say(fmt::format("no model given: using joey, the built-in {:.1f}M-parameter model. For a real one: {} -m FILE.gguf",
+                    double(n_weights) / 1e6, flags.command));
+    return joey;
+}
+
+void ModelFlags::add_model(CLI::App& app) {
+    for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) {
+        command = command.empty() ? at->get_name() : at->get_name() + " " + command;
+    }
+    app.add_option("-m,--model", model, "model file (GGUF); joey (the default): the small model built into the program")
+        ->type_name("FILE");
 }
 
 void blame(Error& error, std::string_view argument) {
@@ -119,9 +140,10 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     Loaded loaded;
     loaded.pool = std::make_unique<threads::Pool>(flags.n_threads);
     ProgressBar bar("loading");
+    WALLABY_TRY(auto source, open_model(flags));
     const auto log_line = [&](base::LogLevel level, std::string_view text) { log(flags, level, text); };
     engine::Resources resources{*loaded.pool, log_line, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
-    WALLABY_TRY(loaded.model, engine::Model::load(flags.path, options, resources));
+    WALLABY_TRY(loaded.model, engine::Model::load(std::move(source), options, resources));
     return loaded;
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,9 @@ std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
 
-// Prints "wallaby: MESSAGE" on standard error and returns the exit code that goes with the error.
+// A line of the program's own on standard error: "wallaby: TEXT".
+void say(std::string_view text);
+// Says the error's message and returns the exit code that goes with it.
 int report(const Error& error);
 // Writes all of `text` to standard output, at once. False when it cannot be written.
 bool print(std::string_view text);
@@ -49,16 +52,23 @@ void add_threads(CLI::App& app, uint32_t& n_threads);
 
 // -m and how to load: flags of llama.cpp's names where they mean the same.
 struct ModelFlags {
-    std::string path;
+    std::optional<std::string> model;
+    std::string command;  // "wallaby run": what the user typed before the flags
     uint32_t n_threads = 0;
     uint32_t n_ctx = 0, n_batch = 256;
     std::string k_type = "f16", v_type = "f16";
     double rope_freq_base = 0, rope_freq_scale = 0;
     bool verbose = false;
 
-    void add_path(CLI::App& app);
+    void add_model(CLI::App& app);
     void add_context(CLI::App& app);
 };
+
+// The model of that name: "joey" is the one that the program carries, wherever it runs; anything else is the path of a
+// file ("./joey" too).
+Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name);
+// The model that -m names. Without -m it is joey, and a line on standard error that says so.
+Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags);
 
 // A line on standard error: warnings always, the rest with -v.
 void log(const ModelFlags& flags, base::LogLevel level, std::string_view text);

@@ -76,10 +76,11 @@ std::string perplexity_text(const eval::Perplexity& p) {
     return fmt::format("{}\nFinal estimate: PPL = {:.4f} +/- {:.5f}\n", out, p.ppl.value, p.ppl.error);
 }
 
-std::string perplexity_json(const Flags& flags, const eval::Chunks& chunks, const eval::Perplexity& p) {
+std::string perplexity_json(const Flags& flags, const engine::Model& model, const eval::Chunks& chunks,
+                            const eval::Perplexity& p) {
     Json running = Json::array();
     for (const Estimate& ppl : p.running) { running.push_back(json_of(ppl)); }
-    return dump({{"model", flags.model.path},
+    return dump({{"model", model.name()},
                  {"text", flags.text_file},
                  {"n_ctx", chunks.n_ctx},
                  {"n_chunks", chunks.n_chunks()},
@@ -114,7 +115,7 @@ Result<std::string> perplexity(Flags flags) {
     WALLABY_TRY(const eval::Perplexity result,
                 eval::perplexity(*session, chunks, writer ? &*writer : nullptr, progress, stop));
     if (writer) { WALLABY_OK(writer->commit()); }
-    return flags.output == "json" ? perplexity_json(flags, chunks, result) : perplexity_text(result);
+    return flags.output == "json" ? perplexity_json(flags, model, chunks, result) : perplexity_text(result);
 }
 
 // --- Divergence
@@ -166,8 +167,9 @@ Json json_of(const std::vector<eval::Percentile>& percentiles) {
     return out;
 }
 
-std::string divergence_json(const Flags& flags, const eval::Chunks& chunks, const eval::Divergence& d) {
-    return dump({{"model", flags.model.path},
+std::string divergence_json(const Flags& flags, const engine::Model& model, const eval::Chunks& chunks,
+                            const eval::Divergence& d) {
+    return dump({{"model", model.name()},
                  {"base", flags.base},
                  {"n_ctx", chunks.n_ctx},
                  {"n_chunks", chunks.n_chunks()},
@@ -226,13 +228,14 @@ Result<std::string> divergence(Flags flags) {
                                 n_total, r.ppl.value, r.kld.value, r.kld.error, 100 * r.same_top.value));
     };
     WALLABY_TRY(const eval::Divergence result, eval::divergence(*session, base, progress, stop));
-    return flags.output == "json" ? divergence_json(flags, base.chunks(), result) : divergence_text(result);
+    return flags.output == "json" ? divergence_json(flags, *loaded.model, base.chunks(), result)
+                                  : divergence_text(result);
 }
 
 // --- Flags
 
 void add_flags(CLI::App& app, Flags& flags) {
-    flags.model.add_path(app);
+    flags.model.add_model(app);
     app.add_option("--chunks", flags.n_chunks, "chunks of the text that are used; -1: all")
         ->type_name("N")
         ->capture_default_str();

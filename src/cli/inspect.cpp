@@ -142,7 +142,7 @@ Result<std::string> write_tensor(const gguf::WeightSource& source, const Flags& 
     if (tensor == nullptr) {
         return Error{ErrorCode::argument,
                      fmt::format("the file has no tensor '{}'", flags.tensor),
-                     {flags.model.path, "--tensor", {}},
+                     {source.metadata().file(), "--tensor", {}},
                      "inspect without --tensor lists them"};
     }
     const quant::Format& format = quant::format_of(tensor->type);
@@ -253,7 +253,7 @@ Result<std::string> programs(const gguf::WeightSource& source, const Flags& flag
 }
 
 Result<std::string> inspect(const Flags& flags) {
-    WALLABY_TRY(const auto source, gguf::open_gguf(flags.model.path));
+    WALLABY_TRY(const auto source, open_model(flags.model));
     if (!flags.tensor.empty()) { return write_tensor(*source, flags); }
     if (flags.ops) { return programs(*source, flags); }
     return flags.json ? file_json(*source, flags.full) : file_text(*source, flags.full);
@@ -263,7 +263,7 @@ Result<std::string> inspect(const Flags& flags) {
 
 std::function<int()> define_inspect(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
-    flags->model.add_path(app);
+    flags->model.add_model(app);
     app.add_flag("--json", flags->json, "print JSON");
     app.add_flag("--full", flags->full, "show long arrays and texts whole");
     app.add_flag("--ops", flags->ops, "print the program that runs the model, with shapes and costs");

@@ -51,7 +51,7 @@ Result<std::string> logits(const Flags& flags) {
 std::function<int()> define_logits(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
     flags->model.k_type = flags->model.v_type = "f32";
-    flags->model.add_path(app);
+    flags->model.add_model(app);
     app.add_option("--tokens", flags->tokens, "token ids, separated by commas")->type_name("ID,ID,…")->required();
     app.add_option("--out,-o", flags->out, "where the logits go: little-endian float32 [n_tokens][n_vocab]")
         ->type_name("FILE");

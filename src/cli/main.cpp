@@ -23,10 +23,12 @@ constexpr std::array verbs{
 };
 
 // Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.
-constexpr std::array<std::array<std::string_view, 2>, 4> long_spellings{{
+constexpr std::array<std::array<std::string_view, 2>, 6> long_spellings{{
     {"-ctk", "--ctk"},
     {"-ctv", "--ctv"},
     {"-sys", "--sys"},
+    {"-st", "--chat"},
+    {"-no-cnv", "--raw"},
     {"-tb", "--threads"},
 }};
 

@@ -57,7 +57,7 @@ std::string summary(const gguf::WeightSource& source, const convert::QuantizePla
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    WALLABY_TRY(const auto source, gguf::open_gguf(flags.in));
+    WALLABY_TRY(const auto source, open_named(flags.in));
     auto planned = convert::plan_quantize(*source, flags.type, flags.options, flags.out);
     if (!planned.ok()) {
         blame(planned.error(), "TYPE");
@@ -86,7 +86,7 @@ Result<std::string> quantize(const Flags& flags) {
 
 std::function<int()> define_quantize(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
-    app.add_option("in", flags->in, "model file (GGUF; the first of a split one)")->type_name("IN")->required();
+    app.add_option("in", flags->in, "model file (GGUF; the first of a split one), or joey")->type_name("IN")->required();
     app.add_option("out", flags->out, "file to write")->type_name("OUT")->required();
     app.add_option("type", flags->type,
                    fmt::format("weight format or mix: {}", fmt::join(convert::quantize_names(), " ")))

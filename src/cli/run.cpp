@@ -18,7 +18,7 @@ struct Flags {
     std::string system;
     int64_t n_predict = -1;
     int64_t seed = -1;
-    bool raw = false;
+    bool raw = false, chat = false;
     engine::SessionOptions session;
 };
 
@@ -39,14 +39,34 @@ Result<std::optional<std::string>> one_shot_prompt(const Flags& flags) {
     return std::optional<std::string>(std::move(text));
 }
 
+// Whether what the user says goes through the chat template, where the file has one. In a chat it does. A single prompt
+// is a question too, unless the file says that its model goes on from a plain text; a system message or --chat still
+// makes it a question.
+Result<bool> wants_template(const gguf::Metadata& metadata, const Flags& flags, bool is_one_shot) {
+    constexpr std::string_view key = "wallaby.run.prompt";
+    if (flags.raw) { return false; }
+    if (!is_one_shot || flags.chat || !flags.system.empty()) { return true; }
+    WALLABY_TRY(const std::string_view rule, metadata.string_or(key, "answer"));
+    if (rule == "answer" || rule == "continue") { return rule == "answer"; }
+    return metadata.error(ErrorCode::format, key,
+                          fmt::format("is '{}', but must be 'answer' or 'continue'", rule.substr(0, 40)),
+                          "Say which it is with --chat or --raw");
+}
+
 // How prompts become tokens: as they are, or through the chat template that the file names.
 class Prompter {
   public:
-    static Result<Prompter> create(const engine::Model& model, const Flags& flags) {
+    static Result<Prompter> create(const engine::Model& model, const Flags& flags, bool is_one_shot) {
         WALLABY_TRY(const text::Tokenizer* tokenizer, model.tokenizer());
         Prompter p(*tokenizer);
-        if (flags.raw) { return p; }
-        WALLABY_TRY(const std::string_view text, model.metadata().string_or("tokenizer.chat_template", ""));
+        WALLABY_TRY(const bool wanted, wants_template(model.metadata(), flags, is_one_shot));
+        if (!wanted) { return p; }
+        constexpr std::string_view key = "tokenizer.chat_template";
+        WALLABY_TRY(const std::string_view text, model.metadata().string_or(key, ""));
+        if (text.empty() && flags.chat) {
+            return model.metadata().error(ErrorCode::unsupported, key, "is missing, so that --chat has no form",
+                                          "Leave out --chat: the model goes on from the prompt");
+        }
         if (text.empty()) { return p; }
         auto format = text::find_chat_format(text);
         if (!format.ok()) {
@@ -85,6 +105,10 @@ class Prompter {
     void answered(std::string text) {
         if (format_) { messages_.push_back({"assistant", std::move(text)}); }
     }
+    // As if the last next() had not been asked.
+    void take_back() {
+        if (format_) { messages_.pop_back(); }
+    }
 
   private:
     explicit Prompter(const text::Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
@@ -96,16 +120,14 @@ class Prompter {
 void print_timings(const engine::Timings& t) {
     const auto rate = [](uint64_t n, double seconds) { return seconds > 0 ? double(n) / seconds : 0.0; };
     const uint64_t n_decoded = t.n_generated > 0 ? t.n_generated - 1 : 0;
-    const std::string line =
-        fmt::format("wallaby: prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)\n",
-                    t.n_prompt, t.prompt_seconds, rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds,
-                    rate(n_decoded, t.generated_seconds));
-    (void)!::write(2, line.data(), line.size());
+    say(fmt::format("prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)", t.n_prompt,
+                    t.prompt_seconds, rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds,
+                    rate(n_decoded, t.generated_seconds)));
 }
 
 // Streams one reply to standard output, a newline after it, and adds it to `text`. A stop request ends it early and is
 // an error `cancelled`.
-Result<void> reply(engine::Session& session, const std::stop_token& stop, bool verbose, std::string& text) {
+Result<engine::Finish> reply(engine::Session& session, const std::stop_token& stop, bool verbose, std::string& text) {
     while (true) {
         const auto event = session.next(stop);
         if (!event.ok()) {
@@ -117,7 +139,7 @@ Result<void> reply(engine::Session& session, const std::stop_token& stop, bool v
         if (event->finish) {
             print("\n");
             if (verbose) { print_timings(event->timings); }
-            return {};
+            return *event->finish;
         }
     }
 }
@@ -162,24 +184,43 @@ class Lines {
     std::string held_;
 };
 
-Result<void> chat(engine::Session& session, Prompter& prompter, Interrupt& interrupt, bool verbose) {
+// Turns until the input ends or the context is full. A message that does not fit is refused and the chat goes on
+// without it; then the exit code is that of a failure.
+Result<int> chat(engine::Session& session, Prompter& prompter, Interrupt& interrupt, bool verbose) {
+    const uint32_t n_ctx = session.model().n_ctx();
+    int code = exit_ok;
     Lines lines(interrupt);
     while (const auto line = lines.next("> ")) {
         if (line->empty()) { continue; }
         WALLABY_TRY(const std::vector<int32_t> ids, prompter.next(*line, session.tokens().empty()));
-        auto taken = prompter.is_chat() ? continue_with(session, ids) : session.append(ids);
-        if (!taken.ok()) { return taken; }
+        const size_t n_tokens = ids.size() + (prompter.is_chat() ? 0 : session.tokens().size());
+        if (n_tokens > n_ctx) {
+            prompter.take_back();
+            code =
+                report(Error{ErrorCode::capacity,
+                             fmt::format("with this message the conversation has {} tokens, but the context holds {}",
+                                         n_tokens, n_ctx),
+                             {"", "-c", {}},
+                             "Shorten it, start another chat, or use a larger -c"});
+            continue;
+        }
+        WALLABY_OK(prompter.is_chat() ? continue_with(session, ids) : session.append(ids));
         const std::stop_token stop = interrupt.arm();
         std::string text;
-        auto done = reply(session, stop, verbose, text);
-        if (!done.ok() && done.error().code != ErrorCode::cancelled) { return done; }
+        const auto done = reply(session, stop, verbose, text);
+        if (!done.ok() && done.error().code != ErrorCode::cancelled) { return done.error(); }
+        if (done.ok() && *done == engine::Finish::context) {
+            say(fmt::format(
+                "the context of {} tokens is full, and the chat ends here. Start another, or use a larger -c", n_ctx));
+            return code;
+        }
         prompter.answered(std::move(text));
     }
     if (::isatty(0) != 0) { print("\n"); }
-    return {};
+    return code;
 }
 
-Result<void> run(Flags& flags) {
+Result<int> run(Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(const std::optional<std::string> prompt, one_shot_prompt(flags));
@@ -198,14 +239,17 @@ Result<void> run(Flags& flags) {
                                                    : uint32_t(flags.n_predict) + 8 +
                                                          uint32_t(std::min<size_t>(prompt ? prompt->size() : 0, 4096));
     WALLABY_TRY(const Loaded loaded, load(flags.model, at_least, stop));
-    WALLABY_TRY(Prompter prompter, Prompter::create(*loaded.model, flags));
+    WALLABY_TRY(Prompter prompter, Prompter::create(*loaded.model, flags, prompt.has_value()));
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, flags.session));
     if (!prompt) { return chat(*session, prompter, interrupt, flags.model.verbose); }
-    if (flags.n_predict == 0) { return {}; }
+    if (flags.n_predict == 0) { return exit_ok; }
     WALLABY_TRY(const std::vector<int32_t> ids, prompter.next(*prompt, true));
     WALLABY_OK(session->append(ids));
+    // A reader wants the whole text; a program has the beginning already.
+    if (!prompter.is_chat() && ::isatty(1) != 0) { print(for_terminal(*prompt)); }
     std::string text;
-    return reply(*session, stop, flags.model.verbose, text);
+    WALLABY_TRY([[maybe_unused]] const auto finish, reply(*session, stop, flags.model.verbose, text));
+    return exit_ok;
 }
 
 }  // namespace
@@ -213,13 +257,17 @@ Result<void> run(Flags& flags) {
 std::function<int()> define_run(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
     engine::SessionOptions& s = flags->session;
-    flags->model.add_path(app);
+    flags->model.add_model(app);
     app.add_option(
         "prompt", flags->prompt,
         "the text to go on from, or the question; without one, a chat (Ctrl-C stops a reply, Ctrl-D leaves)");
     app.add_option("-p,--prompt", flags->prompt_flag, "the same as a flag; may be empty")->type_name("TEXT");
     app.add_option("-f,--file", flags->prompt_file, "the same from a file")->type_name("FILE");
-    app.add_flag("--raw", flags->raw, "use the prompt as it is, without the model's chat template");
+    auto* raw = app.add_flag("--raw,--no-conversation", flags->raw,
+                             "use the prompt as it is, without the model's chat template (also -no-cnv)");
+    app.add_flag("--chat,--single-turn", flags->chat,
+                 "answer the prompt through the chat template, whatever the file says of plain prompts (also -st)")
+        ->excludes(raw);
     app.add_option("--sys,--system-prompt", flags->system, "system message of a chat (also -sys)")->type_name("TEXT");
     app.add_option("-n,--predict,--n-predict", flags->n_predict,
                    "tokens to write; -1: until the model ends or the context is full")
@@ -256,7 +304,7 @@ std::function<int()> define_run(CLI::App& app) {
     flags->model.add_context(app);
     return [flags] {
         const auto done = run(*flags);
-        return done.ok() ? exit_ok : report(done.error());
+        return done.ok() ? *done : report(done.error());
     };
 }
 

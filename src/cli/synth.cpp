@@ -44,7 +44,7 @@ Result<std::unique_ptr<convert::SyntheticSource>> source_of(const Flags& flags) 
     const std::string& out = flags.words.back();
     convert::Shape shape;
     if (is_like) {
-        WALLABY_TRY(const auto file, gguf::open_gguf(flags.like));
+        WALLABY_TRY(const auto file, open_named(flags.like));
         WALLABY_TRY(shape, convert::shape_like(*file));
     } else {
         WALLABY_TRY(shape, named(convert::named_shape(flags.words.front()), "NAME"));

@@ -16,7 +16,7 @@ struct Flags {
 };
 
 Result<std::string> tokenize(const Flags& flags) {
-    WALLABY_TRY(const auto source, gguf::open_gguf(flags.model.path));
+    WALLABY_TRY(const auto source, open_model(flags.model));
     WALLABY_TRY(const auto tokenizer, text::Tokenizer::load(source->metadata()));
     const std::string input =
         flags.text ? *flags.text
@@ -29,7 +29,7 @@ Result<std::string> tokenize(const Flags& flags) {
 
 std::function<int()> define_tokenize(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
-    flags->model.add_path(app);
+    flags->model.add_model(app);
     app.add_option("text", flags->text, "the text; without it, standard input to its end, as it is");
     app.add_flag("--no-bos", flags->no_bos,
                  "leave out the tokens that the model's policy puts before and after a text");

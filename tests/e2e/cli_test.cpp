@@ -59,7 +59,7 @@ TEST_F(Cli, VersionAndHelp) {
 TEST_F(Cli, WrongUsageIsExitCode2) {
     for (const Words& words : {Words{},
                                {"fly"},
-                               {"run"},
+                               {"run", "--raw", "--chat", "x"},
                                {"run", "-m", model_, "--no-such-flag"},
                                {"run", "-m", model_, "-t", "0", "x"},
                                {"run", "-m", model_, "-n", "-5", "x"},

@@ -26,8 +26,8 @@ struct TinyModel {
     std::map<std::string, float> numbers = {};               // further keys, after "<architecture>."
     std::map<std::string, std::string> strings = {};         // the same
     std::map<std::string, std::vector<float>> vectors = {};  // further tensors
-    std::string chat_template = {};
-    std::vector<std::string> without = {};  // tensors and keys left out: a file with a hole
+    std::string chat_template = {}, run_prompt = {};         // keys tokenizer.chat_template and wallaby.run.prompt
+    std::vector<std::string> without = {};                   // tensors and keys left out: a file with a hole
 
     // <unk> <s> </s>, the 256 byte tokens, and pieces: enough for a SentencePiece tokenizer that encodes any text.
     static std::vector<std::string> tokens() {
@@ -191,6 +191,7 @@ struct TinyModel {
         }
         for (const auto& [suffix, value] : strings) { file.kv(architecture + "." + suffix, value); }
         if (!chat_template.empty()) { file.kv("tokenizer.chat_template", chat_template); }
+        if (!run_prompt.empty()) { file.kv("wallaby.run.prompt", run_prompt); }
         const std::vector<std::string> texts = tokens();
         std::vector<float> scores;
         std::vector<int32_t> types;
