@@ -120,6 +120,27 @@ TEST_F(CliJoey, AFileOfItsNameIsNamedByItsPath) {
     expect_failure({"inspect", "-m", ""}, 1, "cannot open");
 }
 
+// A golden text: any change of the model, the tokenizer, the prompt's handling or the arithmetic shows here.
+TEST_F(CliJoey, TellsThisStoryAtTemperatureZero) {
+    EXPECT_EQ(
+        wallaby({"run", "-m", "joey", "--temp", "0", "Once upon a time"}).out,
+        R"(, a cheerful small wombat named Willa lived in a crooked cave near the clover field. She loved drumming and jumping over puddles. Next door lived a cat named Alfie.
+
+One day, Alfie ran to the stone bridge to find some shade and followed a butterfly. He fell into a deep hole. "Is anybody there?" cried Alfie. Far away, Willa heard it and ran. "I have a plan," said Willa. There was a rope at home. Willa tied it to a tree. Alfie was free, and not even hurt.
+
+Willa never forgot that friends come running. Then Willa and Alfie shared some warm milk.
+)");
+    EXPECT_EQ(wallaby({"run", "-m", "joey", "--temp", "0", "--chat", "What is the KV cache?"}).out,
+              "The KV cache keeps the keys and values of all past tokens, so that no token is computed twice.\n");
+}
+
+TEST_F(CliJoey, QuantizeKnowsItByName) {
+    expect_failure({"quantize", "joey", "joey-Q4_K.gguf", "Q4_K"}, 2, "--allow-requantize");
+    ASSERT_EQ(wallaby({"quantize", "joey", "joey-Q4_K.gguf", "Q4_K", "--allow-requantize"}).code, 0);
+    EXPECT_LT(std::filesystem::file_size(folder_ + "/joey-Q4_K.gguf"), 2'500'000u);
+    EXPECT_NE(reply({"-m", "joey-Q4_K.gguf", "Once upon a time"}, {}, "20").find(" named "), std::string::npos);
+}
+
 TEST_F(CliJoey, SynthMakesAModelLikeIt) {
     ASSERT_EQ(wallaby({"synth", "--like", "joey", "like.gguf"}).code, 0);
     const auto like = Json::parse(wallaby({"inspect", "--json", "-m", "like.gguf"}).out);
