@@ -86,7 +86,9 @@ Result<std::string> quantize(const Flags& flags) {
 
 std::function<int()> define_quantize(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
-    app.add_option("in", flags->in, "model file (GGUF; the first of a split one), or joey")->type_name("IN")->required();
+    app.add_option("in", flags->in, "model file (GGUF; the first of a split one), or joey")
+        ->type_name("IN")
+        ->required();
     app.add_option("out", flags->out, "file to write")->type_name("OUT")->required();
     app.add_option("type", flags->type,
                    fmt::format("weight format or mix: {}", fmt::join(convert::quantize_names(), " ")))
