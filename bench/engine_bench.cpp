@@ -73,9 +73,8 @@ int measure(int argc, char** argv) {
     const size_t n_prompt = size_t(number(2, 64)), n_decode = size_t(number(3, 16)), n_repeats = size_t(number(4, 5));
     threads::Pool pool(argc > 5 ? unsigned(number(5, 1)) : 0);
     const double start = base::monotonic_seconds();
-    const auto model =
-        must(engine::Model::load(must(name == "joey" ? assets::open_joey() : gguf::open_gguf(name)),
-                                 {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
+    const auto model = must(engine::Model::load(
+        must(assets::open_named(name)), {.n_ctx = uint32_t(n_prompt + n_decode + 8), .n_seqs = 2}, {pool, {}, {}, {}}));
     const double load_seconds = base::monotonic_seconds() - start;
 
     auto arena = must(base::Arena::create(uint64_t(1) << 30));

@@ -1,11 +1,13 @@
 #include "assets/joey.h"
 
-#include <string>
-
 namespace wallaby::assets {
 
 Result<std::unique_ptr<gguf::WeightSource>> open_joey() {
     return gguf::open_gguf(std::make_unique<base::MemorySource>(joey_bytes(), std::string(joey_name)));
+}
+
+Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name) {
+    return name == "joey" ? open_joey() : gguf::open_gguf(name);
 }
 
 }  // namespace wallaby::assets

@@ -67,12 +67,8 @@ void log(const ModelFlags& flags, base::LogLevel level, std::string_view text) {
     say(fmt::format("{}{}", level == base::LogLevel::warning ? "warning: " : "", text));
 }
 
-Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name) {
-    return name == "joey" ? assets::open_joey() : gguf::open_gguf(name);
-}
-
 Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags) {
-    if (flags.model) { return open_named(*flags.model); }
+    if (flags.model) { return assets::open_named(*flags.model); }
     WALLABY_TRY(auto joey, assets::open_joey());
     uint64_t n_weights = 0;
     for (const gguf::Tensor& tensor : joey->tensors()) { n_weights += tensor.n_elements(); }

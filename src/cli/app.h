@@ -64,9 +64,6 @@ struct ModelFlags {
     void add_context(CLI::App& app);
 };
 
-// The model of that name: "joey" is the one that the program carries, wherever it runs; anything else is the path of a
-// file ("./joey" too).
-Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name);
 // The model that -m names. Without -m it is joey, and a line on standard error that says so.
 Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "assets/joey.h"
 #include "base/system.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
@@ -57,7 +58,7 @@ std::string summary(const gguf::WeightSource& source, const convert::QuantizePla
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    WALLABY_TRY(const auto source, open_named(flags.in));
+    WALLABY_TRY(const auto source, assets::open_named(flags.in));
     auto planned = convert::plan_quantize(*source, flags.type, flags.options, flags.out);
     if (!planned.ok()) {
         blame(planned.error(), "TYPE");
