@@ -124,11 +124,11 @@ TEST_F(CliJoey, AFileOfItsNameIsNamedByItsPath) {
 TEST_F(CliJoey, TellsThisStoryAtTemperatureZero) {
     EXPECT_EQ(
         wallaby({"run", "-m", "joey", "--temp", "0", "Once upon a time"}).out,
-        R"(, a cheerful small wombat named Willa lived in a crooked cave near the clover field. She loved drumming and jumping over puddles. Next door lived a cat named Alfie.
+        R"(, a patient fluffy lamb named Nora lived in a sunny cave near the duck pond. She loved fishing. Next door lived a goose named Arlo.
 
-One day, Alfie ran to the stone bridge to find some shade and followed a butterfly. He fell into a deep hole. "Is anybody there?" cried Alfie. Far away, Willa heard it and ran. "I have a plan," said Willa. There was a rope at home. Willa tied it to a tree. Alfie was free, and not even hurt.
+One afternoon, Nora and Arlo joined the great race from the duck pond to the green island. The winner would get a basket of pears. Nora was in front. Suddenly she saw a duckling. It was alone. Nora took the duckling to its mother. So Arlo won. Arlo had seen it all. He gave the prize to Nora.
 
-Willa never forgot that friends come running. Then Willa and Alfie shared some warm milk.
+Nora had learned that kindness is winning. They went home, sleepy and merry.
 )");
     EXPECT_EQ(wallaby({"run", "-m", "joey", "--temp", "0", "--chat", "What is the KV cache?"}).out,
               "The KV cache keeps the keys and values of all past tokens, so that no token is computed twice.\n");

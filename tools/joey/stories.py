@@ -50,7 +50,7 @@ TABLES = {
     "near_home": [{"the": place} for place in NEAR_HOME],
     "places": [{"the": place} for place in PLACES],
     "nearby": PLACES,
-    "looks": [{"adj": look, "a": with_article(look)} for look in LOOKS],
+    "looks": [with_article(look) for look in LOOKS],
     "plain_looks": LOOKS,
     "traits": [{"a": with_article(trait)} for trait in (
         "curious brave shy cheerful clever gentle sleepy busy kind quiet merry patient stubborn tidy").split()],
@@ -177,7 +177,7 @@ PLOTS = ("lost", "stuck", "noise", "building", "garden", "storm", "race", "gift"
 
 VARIABLES = {
     "hero": "heroes", "friend": "friends", "kind": "kinds", "other": "other_kinds", "trait": "traits",
-    "place": "places", "home": "near_home", "thing": "things", "look": "looks",
+    "place": "places", "home": "near_home", "thing": "things",
     "weather": "weathers", "pit": "pits", "noise": "noises", "work": "works", "crop": "crops", "damage": "damages",
     "need": "needs", "gift": "gifts",
 }
@@ -201,10 +201,10 @@ RULES = {
         "{friend.name} the {other.noun} often came to play.",
     ],
     "lost": [
-        "One {weather.adj} {=dayparts}, {hero.name} {=moves} to {place.the} with {look.a} {thing.noun} to {=purposes}. "
+        "One {weather.adj} {=dayparts}, {hero.name} {=moves} to {place.the} with {=looks} {thing.noun} to {=purposes}. "
         "{=suddenly} the {thing.noun} was gone. {weather.took} {@where} {@searched} {@came} "
         "\"We will find it together,\" {=said} {friend.name}. "
-        "Soon {friend.name} saw the {look.adj} {thing.noun} {weather.where} near {=nearby}. "
+        "Soon {friend.name} saw the {thing.noun} {weather.where} near {=nearby}. "
         "{hero.name} {weather.got}. {@thing_back}",
     ],
     "where": ["\"Where is my {thing.noun}?\" {=cried} {hero.name}.", "\"Oh no, my {thing.noun}!\" {=moaned} {hero.name}."],
@@ -214,7 +214,7 @@ RULES = {
     ],
     "came": ["Then {friend.name} came along.", "{friend.name} heard it and came at once.", "Luckily {friend.name} was not far."],
     "thing_back": [
-        "There was the {look.adj} {thing.noun} again!",
+        "There was the {thing.noun} again!",
         "{hero.name} hugged the {thing.noun} and then {friend.name}.",
     ],
 
@@ -280,7 +280,7 @@ RULES = {
         "One {=dayparts}, while {hero.name} was {=hobbies}, a storm came over {place.the} and {damage.broke}. "
         "{damage.so} {@shelter} "
         "That night they ate {=dishes}. "
-        "In the sunny morning, {friend.name} brought {damage.with} and {=foods}, and {hero.name} fetched {look.a} {thing.noun}. "
+        "In the sunny morning, {friend.name} brought {damage.with} and {=foods}, and {hero.name} fetched {=looks} {thing.noun}. "
         "Together they mended the {damage.part}.",
     ],
     "shelter": [
