@@ -43,14 +43,15 @@ double read_bandwidth(threads::Pool& pool, std::span<const uint8_t> buffer) {
     constexpr uint64_t piece = 4 << 20;
     std::vector<uint64_t> sums(pool.size());
     const double start = base::monotonic_seconds();
-    pool.run(buffer.size() / piece, {}, [&](uint64_t chunk, unsigned worker) {
+    const auto add = [&](uint64_t chunk, unsigned worker) {
         const uint8_t* at = buffer.data() + chunk * piece;
         uint64_t s[8] = {};
         for (uint64_t i = 0; i < piece; i += 64) {
             for (uint64_t j = 0; j < 8; j++) { s[j] += base::load_le<uint64_t>(at + i + 8 * j); }
         }
         for (const uint64_t v : s) { sums[worker] += v; }
-    });
+    };
+    if (!pool.run(buffer.size() / piece, {}, add).ok()) { return 0; }
     const double seconds = base::monotonic_seconds() - start;
     if (sums[0] == 1) { std::puts(""); }  // the sums are used
     return double(buffer.size()) / seconds * 1e-9;

@@ -5,6 +5,8 @@
 #include <memory>
 #include <span>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -71,7 +73,8 @@ class Backend {
   public:
     virtual ~Backend() = default;
     virtual Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const = 0;
-    // Loads the weights. The model must outlive the executable; the source is not needed afterwards.
+    // Loads the weights. Model and source must outlive the executable: tables of which single rows are wanted may be
+    // left in the source.
     virtual Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source,
                                                         const MemoryPlan& plan, const base::Progress& progress,
                                                         std::stop_token stop) const = 0;
@@ -80,5 +83,17 @@ class Backend {
 // The back end that defines each op: plain C++, sums in double, one rounding to float32 per op (docs/numerics.md).
 // The pool must outlive what it makes.
 std::unique_ptr<Backend> make_reference(threads::Pool& pool);
+// The fast one: packed weights, integer dot products, the same bits on every instruction set. isa: "auto" or empty for
+// the best that this CPU has, or one by name (kernels/kernels.h). The pool must outlive what it makes.
+Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa);
+
+// An instruction set that people may name, and why it cannot be used on this machine (empty: it can).
+struct InstructionSet {
+    std::string name;
+    std::string why_not;
+};
+std::vector<InstructionSet> instruction_sets();  // best first
+// The one that `isa` (a name, "auto" or empty) means here.
+Result<std::string> instruction_set(std::string_view isa);
 
 }  // namespace wallaby::backends

@@ -8,7 +8,6 @@
 #include "cli/progress_bar.h"
 
 namespace wallaby::cli {
-namespace {
 
 Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
     const quant::Format* format = quant::find_format(name);
@@ -16,12 +15,10 @@ Result<quant::Type> kv_type(std::string_view flag, const std::string& name) {
         return Error{ErrorCode::argument,
                      fmt::format("'{}' is no type", name),
                      {"", std::string(flag), {}},
-                     "Use f32, f16 or bf16"};
+                     "Use f32, f16, bf16, q8_0 or q4_0"};
     }
     return format->type;
 }
-
-}  // namespace
 
 void say(std::string_view text) {
     const std::string line = fmt::format("wallaby: {}\n", for_terminal(text, 2));
@@ -95,7 +92,7 @@ std::string said_replaced(size_t n_matrices) {
 }
 
 void add_threads(CLI::App& app, uint32_t& n_threads) {
-    app.add_option("-t,--threads", n_threads, "threads (default: the CPUs this process may use)")
+    app.add_option("-t,--threads", n_threads, "threads (default: the physical cores this process may use)")
         ->type_name("N")
         ->check(CLI::Range(1, 1024));
 }
@@ -108,12 +105,13 @@ void ModelFlags::add_context(CLI::App& app) {
         ->type_name("N")
         ->check(CLI::Range(1, 1 << 16))
         ->capture_default_str();
-    app.add_option("--ctk,--cache-type-k", k_type, "type of the cached keys: f32, f16, bf16 (also -ctk)")
+    app.add_option("--ctk,--cache-type-k", k_type, "type of the cached keys: f32, f16, bf16, q8_0, q4_0 (also -ctk)")
         ->type_name("TYPE")
         ->capture_default_str();
     app.add_option("--ctv,--cache-type-v", v_type, "type of the cached values (also -ctv)")
         ->type_name("TYPE")
         ->capture_default_str();
+    add_engine(app);
     app.add_option("--rope-freq-base", rope_freq_base, "RoPE base frequency in place of the file's")
         ->type_name("X")
         ->check(CLI::Range(1.0000001, 1e15));
@@ -124,11 +122,28 @@ void ModelFlags::add_context(CLI::App& app) {
     app.add_flag("-v,--verbose", verbose, "say what is loaded, planned and how fast it ran");
 }
 
+void ModelFlags::add_isa(CLI::App& app) {
+    app.add_option("--isa", isa, "instruction set of the kernels: auto, portable, avx512vnni (or WALLABY_ISA)")
+        ->type_name("NAME")
+        ->envname("WALLABY_ISA")
+        ->capture_default_str();
+}
+
+void ModelFlags::add_engine(CLI::App& app) {
+    add_isa(app);
+    app.add_option("--backend", backend, "cpu, or reference: slow, in double, what every op is defined by")
+        ->type_name("NAME")
+        ->check(CLI::IsMember({"cpu", "reference"}))
+        ->capture_default_str();
+}
+
 Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop) {
     engine::LoadOptions options;
     options.n_ctx = flags.n_ctx;
     options.n_ctx_at_least = n_ctx_at_least;
     options.n_batch = flags.n_batch;
+    options.backend = flags.backend == "reference" ? engine::BackendKind::reference : engine::BackendKind::cpu;
+    options.isa = flags.isa;
     options.rope_freq_base = flags.rope_freq_base;
     options.rope_freq_scale = flags.rope_freq_scale;
     WALLABY_TRY(options.k_type, kv_type("--ctk", flags.k_type));

@@ -32,6 +32,7 @@ std::function<int()> define_logits(CLI::App& app);
 std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
+std::function<int()> define_bench(CLI::App& app);
 
 // A line of the program's own on standard error: "wallaby: TEXT".
 void say(std::string_view text);
@@ -57,11 +58,14 @@ struct ModelFlags {
     uint32_t n_threads = 0;
     uint32_t n_ctx = 0, n_batch = 256;
     std::string k_type = "f16", v_type = "f16";
+    std::string backend = "cpu", isa = "auto";
     double rope_freq_base = 0, rope_freq_scale = 0;
     bool verbose = false;
 
     void add_model(CLI::App& app);
     void add_context(CLI::App& app);
+    void add_isa(CLI::App& app);     // which kernels
+    void add_engine(CLI::App& app);  // and which back end
 };
 
 // The model that -m names. Without -m it is joey, and a line on standard error that says so.
@@ -79,6 +83,9 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
 
 // A whole text file, of the length that the tokenizer takes.
 Result<std::string> read_text(const std::string& path);
+
+// A type of cached keys or values by its name, for the flag that gave it. Which of them it can be, the back end says.
+Result<quant::Type> kv_type(std::string_view flag, const std::string& name);
 
 // "1,2,3" as token ids.
 Result<std::vector<int32_t>> parse_ids(const std::string& list);

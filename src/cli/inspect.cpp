@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"
+#include "cli/inspect_cpu.h"
 #include "models/models.h"
 #include "ops/cost.h"
 
@@ -13,7 +14,7 @@ using Json = nlohmann::ordered_json;
 
 struct Flags {
     ModelFlags model;
-    bool json = false, ops = false, full = false;
+    bool json = false, ops = false, full = false, cpu = false;
     uint32_t depth = 0;
     std::string tensor, out;
 };
@@ -253,6 +254,7 @@ Result<std::string> programs(const gguf::WeightSource& source, const Flags& flag
 }
 
 Result<std::string> inspect(const Flags& flags) {
+    if (flags.cpu) { return describe_cpu(flags.model.isa, flags.json); }
     WALLABY_TRY(const auto source, open_model(flags.model));
     if (!flags.tensor.empty()) { return write_tensor(*source, flags); }
     if (flags.ops) { return programs(*source, flags); }
@@ -264,6 +266,8 @@ Result<std::string> inspect(const Flags& flags) {
 std::function<int()> define_inspect(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
     flags->model.add_model(app);
+    app.add_flag("--cpu", flags->cpu, "print what this machine has, and which kernels are used and why");
+    flags->model.add_isa(app);
     app.add_flag("--json", flags->json, "print JSON");
     app.add_flag("--full", flags->full, "show long arrays and texts whole");
     app.add_flag("--ops", flags->ops, "print the program that runs the model, with shapes and costs");

@@ -20,16 +20,19 @@ constexpr std::array verbs{
     Verb{"eval", "measure how well a model predicts a text, or how far it lies from another", define_eval},
     Verb{"synth", "write a model file with random weights", define_synth},
     Verb{"quantize", "write a model file in another weight format", define_quantize},
+    Verb{"bench", "measure how fast a model runs, beside what this machine allows", define_bench},
 };
 
 // Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.
-constexpr std::array<std::array<std::string_view, 2>, 6> long_spellings{{
+constexpr std::array<std::array<std::string_view, 2>, 8> long_spellings{{
     {"-ctk", "--ctk"},
     {"-ctv", "--ctv"},
     {"-sys", "--sys"},
     {"-st", "--chat"},
     {"-no-cnv", "--raw"},
     {"-tb", "--threads"},
+    {"-pg", "--pg"},
+    {"-np", "--np"},
 }};
 
 std::vector<std::string> spelled_out(int argc, char** argv) {

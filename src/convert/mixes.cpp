@@ -194,6 +194,13 @@ std::vector<std::string_view> type_names() {
     return names;
 }
 
+std::string_view file_type_name(uint32_t file_type) {
+    const auto* const mix = std::ranges::find(mixes, file_type, &Mix::file_type);
+    if (mix != std::end(mixes)) { return mix->name; }
+    const auto* const row = std::ranges::find(file_types, file_type, &std::pair<Type, uint32_t>::second);
+    return row == std::end(file_types) ? std::string_view() : quant::format_of(row->first).name;
+}
+
 Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors, bool pure) {
     const quant::Format* format = quant::find_format(name);
     const auto* const mix =

@@ -20,6 +20,8 @@ struct Types {
 // position tables stay F32. A row that is no whole number of blocks gets the next best format of 32 weights, or F16.
 // `pure`: a mix gives every matrix the format of most of its matrices.
 Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors, bool pure = false);
+// What general.file_type says in a word ("Q4_K_M", "Q8_0"); empty for a number that is neither.
+std::string_view file_type_name(uint32_t file_type);
 // The mixes' names, and the formats' that a matrix can have.
 std::vector<std::string_view> type_names();
 

@@ -62,7 +62,7 @@ Result<void> write_tensors(gguf::Writer writer, const Cut& cut, const MakePiece&
         cutter.next(making);
         results.assign(1 + making.parts.size(), {});
         // The first chunk writes what is there, the others make what comes next.
-        pool.run(1 + making.parts.size(), stop, [&](uint64_t chunk, unsigned worker) {
+        const auto make_and_write = [&](uint64_t chunk, unsigned worker) {
             if (chunk != 0) {
                 const Round::Part& part = making.parts[chunk - 1];
                 results[chunk] = make(part.piece, making.bytes_of(part), worker);
@@ -72,7 +72,8 @@ Result<void> write_tensors(gguf::Writer writer, const Cut& cut, const MakePiece&
                 results[0] = writer.write(tensors[part.piece.tensor].name, made.bytes_of(part));
                 if (!results[0].ok()) { return; }
             }
-        });
+        };
+        WALLABY_OK(pool.run(1 + making.parts.size(), stop, make_and_write));
         for (const Result<void>& result : results) {
             if (!result.ok()) { return result.error(); }
         }

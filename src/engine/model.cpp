@@ -18,6 +18,11 @@ uint32_t choose_n_ctx(const ops::Model& model, const LoadOptions& options) {
 
 std::string gib(uint64_t n_bytes) { return fmt::format("{:.2f} GiB", double(n_bytes) / double(1u << 30)); }
 
+Result<std::unique_ptr<backends::Backend>> make_backend(const LoadOptions& options, threads::Pool& pool) {
+    if (options.backend == BackendKind::reference) { return backends::make_reference(pool); }
+    return backends::make_cpu(pool, options.isa);
+}
+
 Result<void> check_memory(const std::string& path, const backends::MemoryPlan& plan) {
     const auto available = base::available_memory();
     if (!available || plan.total() <= *available) { return {}; }
@@ -63,7 +68,7 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
             fmt::format("the context of {} tokens is longer than the {} that the model was trained with", build.n_ctx,
                         model->program_.n_ctx_train));
     }
-    const auto backend = backends::make_reference(resources.pool);
+    WALLABY_TRY(const std::unique_ptr<backends::Backend> backend, make_backend(options, resources.pool));
     WALLABY_TRY(const backends::MemoryPlan plan,
                 backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type,
                                                 options.v_type, kv::slots_per_sequence}));

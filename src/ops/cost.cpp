@@ -172,7 +172,11 @@ Cost& Cost::operator+=(const Cost& other) {
 
 Cost cost(const Model& model, const Program& program, const Op& op, const Extent& extent, quant::Type k_type,
           quant::Type v_type) {
-    return std::visit(Coster{model, program, op, extent, k_type, v_type}, op.spec);
+    const Coster coster{model, program, op, extent, k_type, v_type};
+    // Of a step without outputs nothing is done after the rows were selected, and no weight is read for it.
+    const ValueId first = op.out[0] == none ? op.in[0] : op.out[0];
+    if (coster.rows(first) == 0) { return {}; }
+    return std::visit(coster, op.spec);
 }
 
 }  // namespace wallaby::ops

@@ -3,65 +3,74 @@
 // in the standard floating-point environment.
 #pragma once
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
-#include <type_traits>
-#include <utility>
 #include <vector>
+
+#include "base/result.h"
 
 namespace wallaby::threads {
 
-// CPUs this process may run on (its affinity mask and cgroup quota), at least 1.
-unsigned available_cpus();
+struct PoolOptions {
+    unsigned n_threads = 0;  // the caller among them; 0: available_cpus()
+    // Worker i stays on the i-th physical core, where there are so many and cores_to_pin allows. The caller, worker 0,
+    // goes where it likes.
+    bool pin = false;
+};
 
 class Pool {
   public:
-    // n_threads counts the caller: n_threads - 1 threads are started. 0 means available_cpus().
-    explicit Pool(unsigned n_threads = 0);
+    static constexpr unsigned max_threads = 4096;
+
+    // Starts n_threads - 1 threads, at most max_threads - 1, or as many as the system lets us have.
+    explicit Pool(const PoolOptions& options);
+    explicit Pool(unsigned n_threads = 0) : Pool(PoolOptions{n_threads}) {}
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
     ~Pool();
 
     unsigned size() const { return unsigned(workers_.size()) + 1; }
+    unsigned n_pinned() const { return n_pinned_; }
 
     // Calls work(chunk, worker) once for every chunk below n_chunks, worker < size(), and returns when all calls have.
-    // With a stop request, chunks not yet begun are left out. work must not throw. Calls from several threads take
-    // turns; a call from inside work runs its chunks on that thread.
+    // With a stop request, chunks not yet begun are left out, which is no error here. work must not throw. Calls from
+    // several threads take turns. A call from inside work, of this pool or another, is an error and runs nothing.
     template <class Work>
-    void run(uint64_t n_chunks, std::stop_token stop, const Work& work) {
-        Job job{n_chunks,
-                std::move(stop),
-                &work,
-                [](const void* w, uint64_t chunk, unsigned worker) { (*static_cast<const Work*>(w))(chunk, worker); },
-                {}};
-        run_job(job);
+    Result<void> run(uint64_t n_chunks, const std::stop_token& stop, const Work& work) {
+        return run_job({n_chunks, &stop, &work, [](const void* w, uint64_t chunk, unsigned worker) {
+                            (*static_cast<const Work*>(w))(chunk, worker);
+                        }});
     }
 
   private:
     struct Job {
-        uint64_t n_chunks;
-        std::stop_token stop;
-        const void* work;
-        void (*call)(const void* work, uint64_t chunk, unsigned worker);
-        std::atomic<uint64_t> next;
+        uint64_t n_chunks = 0;
+        const std::stop_token* stop = nullptr;
+        const void* work = nullptr;
+        void (*call)(const void* work, uint64_t chunk, unsigned worker) = nullptr;
     };
-    void run_job(Job& job);
-    void work_on(Job& job, unsigned worker);
+    Result<void> run_job(const Job& job);
+    void open_door(const Job& job);
+    void close_door();
+    bool enter(uint32_t& seen);
+    void leave();
+    void work_on(Job job, unsigned worker);
+    void wait_for_job(uint32_t seen);
     void worker_loop(unsigned worker);
 
     std::mutex turn_;  // held by the caller whose job runs
-    // These change under mutex_; who waits for a change first looks at them for a little while without it.
-    std::mutex mutex_;
-    std::condition_variable wake_, done_;
-    Job* job_ = nullptr;                   // open to workers, or nullptr; only looked at under mutex_
-    std::atomic<uint64_t> generation_{0};  // of jobs
-    std::atomic<unsigned> n_inside_{0};    // workers that are at work on the current job
-    std::atomic<bool> closing_{false};
-    std::vector<std::thread> workers_;
+
+    // What waiting threads look at lies on other cache lines than what working threads write. No order is relaxed but
+    // the counter's: a thread that falls asleep and the one that would wake it must see each other.
+    alignas(64) std::atomic<uint32_t> door_{0};        // see pool.cpp
+    std::atomic<uint32_t> n_asleep_{0};                // workers that must be woken
+    std::atomic<uint32_t> n_times_empty_{0};           // of a job that its caller sleeps for
+    unsigned n_pinned_ = 0;                            // workers
+    std::vector<std::thread> workers_;                 // [i]: worker i + 1
+    alignas(64) std::atomic<uint64_t> next_chunk_{0};  // of job_
+    Job job_;                                          // changes only while no worker is inside
 };
 
 }  // namespace wallaby::threads

@@ -50,10 +50,34 @@ TEST_F(Cli, VersionAndHelp) {
     EXPECT_EQ(wallaby_run({"--version"}).out.rfind("wallaby ", 0), 0u);
     const Ran help = wallaby_run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval", "synth", "quantize"}) {
+    for (const char* verb : {"run", "inspect", "tokenize", "logits", "eval", "synth", "quantize", "bench"}) {
         EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     }
     EXPECT_EQ(wallaby_run({"run", "--help"}).code, 0);
+}
+
+TEST_F(Cli, InstructionSetsAreNamedForcedAndExplained) {
+    const Ran text = wallaby_run({"inspect", "--cpu"});
+    EXPECT_EQ(text.code, 0) << text.err;
+    EXPECT_NE(text.out.find("the best that can be used here"), std::string::npos) << text.out;
+    const auto json = nlohmann::json::parse(wallaby_run({"inspect", "--cpu", "--json", "--isa", "portable"}).out);
+    EXPECT_EQ(json["isa"], "portable");
+    EXPECT_EQ(json["instruction_sets"]["portable"], "");
+    EXPECT_NE(json["instruction_sets"]["neon"], "");
+    ::setenv("WALLABY_ISA", "portable", 1);
+    EXPECT_NE(wallaby_run({"inspect", "--cpu"}).out.find("portable (asked for)"), std::string::npos);
+    ::setenv("WALLABY_ISA", "sse9", 1);
+    expect_failure(wallaby_run({"run", "-m", model_, "x"}), 2, "sse9");
+    ::unsetenv("WALLABY_ISA");
+    expect_failure(wallaby_run({"run", "-m", model_, "--isa", "neon", "x"}), 1, "not written");
+    const Words run{"run", "-m", model_, "--temp", "0", "-n", "20", "--ignore-eos", "a b"};
+    const auto with = [&](Words words, const char* flag, const char* value) {
+        words.insert(words.begin() + 1, {flag, value});
+        return wallaby_run(words).out;
+    };
+    EXPECT_EQ(with(run, "--isa", "portable"), with(run, "--isa", "auto"));
+    EXPECT_NE(with(run, "--backend", "reference"), "");
+    expect_failure(wallaby_run({"run", "-m", model_, "--backend", "gpu", "x"}), 2, "gpu");
 }
 
 TEST_F(Cli, WrongUsageIsExitCode2) {
@@ -104,7 +128,7 @@ TEST_F(Cli, LogitsAreWrittenWholeAndGreedyIdsPrinted) {
         wallaby_run({"logits", "-m", model_, "--tokens", "1,5,9", "--out", out, "-t", "2", "--greedy", "4"});
     ASSERT_EQ(ran.code, 0) << ran.err;
     EXPECT_EQ(ran.err, "");
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     EXPECT_EQ(read_array<float>(out), runner.feed({1, 5, 9}));
     runner.reset();
     std::string expected;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "convert/synthetic.h"
 #include "support/data.h"
 #include "support/joey.h"
 #include "support/naive.h"
@@ -30,12 +31,13 @@ void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, 
     }
 }
 
-void expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint32_t n_ctx, quant::Type kv) {
-    const RunnerOptions base{.n_ctx = n_ctx, .n_seqs = 2, .n_threads = 1, .kv = kv};
+std::vector<float> expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint32_t n_ctx, quant::Type kv,
+                                    const std::string& backend) {
+    const RunnerOptions base{.n_ctx = n_ctx, .n_seqs = 2, .n_threads = 1, .kv = kv, .backend = backend};
     Runner runner(source, base);
     const auto first = some_tokens(n_tokens, runner.n_vocab(), 1);
     const auto second = some_tokens(n_tokens * 2 / 3, runner.n_vocab(), 2);
-    const auto expected = runner.feed(first);
+    auto expected = runner.feed(first);
     const auto expected_second = runner.feed(second, 128, 1);
     for (const size_t n_chunk : {size_t(1), size_t(7), size_t(64)}) {
         runner.reset();
@@ -66,6 +68,19 @@ void expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint3
         Runner threaded(source, options);
         expect_same_bits(threaded.feed(first), expected, std::to_string(n_threads) + " threads");
     }
+    return expected;
+}
+
+// Each back end for itself; and the CPU back end's instruction sets, which also have to agree with each other.
+void expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint32_t n_ctx, quant::Type kv) {
+    {
+        SCOPED_TRACE("reference");
+        expect_invariant(source, n_tokens, n_ctx, kv, "reference");
+    }
+    SCOPED_TRACE("cpu");
+    const auto fastest = expect_invariant(source, n_tokens, n_ctx, kv, "auto");
+    Runner portable(source, {.n_ctx = n_ctx, .n_threads = 2, .kv = kv, .backend = "portable"});
+    expect_same_bits(portable.feed(some_tokens(n_tokens, portable.n_vocab(), 1), 31), fastest, "portable");
 }
 
 const std::pair<const char*, TinyModel> models_made_here[] = {
@@ -114,6 +129,53 @@ TEST(BackendsDeterminism, PastRangesOf256) {
     model.architecture = "phi3";
     model.numbers = {{"attention.sliding_window", 300}};
     expect_invariant(*model.open(), 600, 640, quant::Type::f16);
+}
+
+TEST(BackendsDeterminism, CpuPastRangesOf256) {
+    TinyModel model;
+    model.n_layers = 1;
+    model.n_embd = 64;
+    for (const quant::Type kv : {quant::Type::f32, quant::Type::f16, quant::Type::bf16}) {
+        expect_invariant(*model.open(), 1200, 1216, kv, "auto");
+    }
+}
+
+// Keys and values of types that only the CPU back end keeps, at the one shape they need: heads of whole blocks.
+TEST(BackendsDeterminism, QuantisedCaches) {
+    for (const quant::Type kv : {quant::Type::q8_0, quant::Type::q4_0}) {
+        SCOPED_TRACE(quant::format_of(kv).name);
+        const auto source = must(convert::open_synthetic("tiny-dense", "Q8_0", 1));
+        const auto fastest = expect_invariant(*source, 150, 256, kv, "auto");
+        Runner portable(*source, {.n_ctx = 256, .kv = kv, .backend = "portable"});
+        expect_same_bits(portable.feed(some_tokens(150, portable.n_vocab(), 1), 31), fastest, "portable");
+    }
+}
+
+// Formats with kernels and, for one of each kind, those that are decoded first. (The digests of golden/ have all.)
+TEST(BackendsDeterminism, CpuFormats) {
+    for (const auto& [type, bound] : {std::pair{"F32", 2e-4},
+                                      {"F16", 2e-4},
+                                      {"BF16", 2e-4},
+                                      {"Q4_0", 0.1},
+                                      {"Q8_0", 0.1},
+                                      {"Q4_K", 0.1},
+                                      {"Q6_K", 0.1},
+                                      {"Q5_1", 2e-4},
+                                      {"IQ2_XS", 2e-4}}) {
+        for (const char* model : {"tiny-dense", "tiny-moe"}) {
+            const auto source = must(convert::open_synthetic(model, type, 1));
+            Runner fast(*source, {.n_ctx = 256, .n_threads = 2, .kv = quant::Type::f16, .backend = "auto"});
+            Runner portable(*source, {.n_ctx = 256, .n_threads = 1, .kv = quant::Type::f16, .backend = "portable"});
+            Runner reference(*source, {.n_ctx = 256, .n_threads = 2, .kv = quant::Type::f16});
+            const auto tokens = some_tokens(13, fast.n_vocab(), 3);
+            const auto logits = fast.feed(tokens);
+            expect_same_bits(portable.feed(tokens, 5), logits, "portable");
+            // Random weights amplify every rounding: of float32 by 500, of int8 activations (0.4 % each) by 15.
+            const double error = relative_error(logits, reference.feed(tokens));
+            std::printf("[ measured ] %s %s: %.2g\n", model, type, error);
+            EXPECT_LE(error, bound) << model << " " << type;
+        }
+    }
 }
 
 TEST(BackendsDeterminism, JoeyF16) { expect_invariant(*open_joey(), 70, 128, quant::Type::f16); }  // two pages
@@ -189,6 +251,20 @@ TEST(BackendsAgainstDouble, WindowsOfEveryKind) {
         const auto tokens = some_tokens(400, runner.n_vocab(), window);
         Naive naive(runner.model(), *source);
         EXPECT_LE(relative_error(runner.feed(tokens), naive.logits(tokens)), 5e-7) << window;
+    }
+}
+
+// The CPU back end against the reference, where activations are not quantised: what is left is float32 arithmetic.
+TEST(BackendsAgainstReference, ModelsMadeHere) {
+    for (const auto& [name, model] : models_made_here) {
+        if (model.type != quant::Type::f32) { continue; }
+        const auto source = model.open();
+        Runner cpu(*source, {.n_ctx = 256, .n_threads = 2, .backend = "auto"});
+        Runner reference(*source, {.n_ctx = 256, .n_threads = 2});
+        const auto tokens = some_tokens(100, cpu.n_vocab(), 4);
+        const double error = relative_error(cpu.feed(tokens), reference.feed(tokens));
+        std::printf("[ measured ] %s: %.2g\n", name, error);
+        EXPECT_LE(error, 5e-6) << name;
     }
 }
 

@@ -1,4 +1,4 @@
-// A model on the reference back end, driven by token ids: what golden and property tests share.
+// A model on a back end, driven by token ids: what golden and property tests share.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -33,6 +33,7 @@ struct RunnerOptions {
     uint32_t n_seqs = 1;
     uint32_t n_threads = 1;
     quant::Type kv = quant::Type::f32;
+    std::string backend = "reference";  // or the instruction set of the CPU back end: "auto", "portable" …
 };
 
 class Runner {
@@ -45,7 +46,8 @@ class Runner {
         build.n_ctx = options.n_ctx;
         model_ = must(models::build(source, build));
         if (edit) { edit(model_); }
-        const auto backend = backends::make_reference(pool_);
+        const auto backend = options.backend == "reference" ? backends::make_reference(pool_)
+                                                            : must(backends::make_cpu(pool_, options.backend));
         const auto plan = must(backend->plan(model_, {options.n_ctx, options.n_seqs, 128, options.kv, options.kv}));
         executable_ = must(backend->compile(model_, source, plan, {}, {}));
         pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
@@ -57,7 +59,12 @@ class Runner {
         n_past_.resize(options.n_seqs);
     }
     Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {})
-        : Runner(*must(gguf::open_gguf(path)), options, edit) {}
+        : Runner(must(gguf::open_gguf(path)), options, edit) {}
+    // Keeps the source.
+    Runner(std::unique_ptr<gguf::WeightSource> source, const RunnerOptions& options, const Edit& edit = {})
+        : Runner(*source, options, edit) {
+        source_ = std::move(source);
+    }
 
     const ops::Model& model() const { return model_; }
     uint32_t n_vocab() const { return model_.n_vocab; }
@@ -115,6 +122,7 @@ class Runner {
     }
 
   private:
+    std::unique_ptr<gguf::WeightSource> source_;
     threads::Pool pool_;
     ops::Model model_;
     std::unique_ptr<backends::Executable> executable_;

@@ -7,9 +7,10 @@
 #include <unordered_map>
 
 #include "backends/backend.h"
+#include "backends/finite.h"
 #include "backends/layout.h"
-#include "backends/reference/finite.h"
 #include "backends/reference/kernels.h"
+#include "backends/rules.h"
 #include "base/arena.h"
 #include "base/checked.h"
 #include "base/float_environment.h"
@@ -63,8 +64,6 @@ class ReferenceExecutable final : public Executable {
 
     Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress,
                               const std::stop_token& stop);
-    Result<void> check(const Batch& batch, uint32_t program, size_t n_logits) const;
-    Result<void> check_slots(const Batch& batch) const;
 
     // --- What the ops below read: set for one run.
     float* data(ops::ValueId id) {
@@ -89,25 +88,25 @@ class ReferenceExecutable final : public Executable {
         return recurrent_[id] + batch_->sequences[sequence].slot_to * model_.states[id].n_elements;
     }
     template <class F>
-    void for_rows(ops::ValueId id, const F& f) {
-        pool_.run(n_rows(id), stop_, [&](uint64_t i, unsigned worker) { f(i, worker); });
+    Result<void> for_rows(ops::ValueId id, const F& f) {
+        return pool_.run(n_rows(id), stop_, f);
     }
 
-    void run(const ops::Op& op, const ops::Embed& spec);
-    void run(const ops::Op& op, const ops::Norm& spec);
-    void run(const ops::Op& op, const ops::Matmul& spec);
-    void run(const ops::Op& op, const ops::Rope& spec);
-    void run(const ops::Op& op, const ops::Append& spec);
-    void run(const ops::Op& op, const ops::Attend& spec);
-    void run(const ops::Op& op, const ops::Conv& spec);
-    void run(const ops::Op& op, const ops::Scan& spec);
-    void run(const ops::Op& op, const ops::Pointwise& spec);
-    void run(const ops::Op& op, const ops::Gate& spec);
-    void run(const ops::Op& op, const ops::Route& spec);
-    void run(const ops::Op& op, const ops::Combine& spec);
-    void run(const ops::Op& op, const ops::Select& spec);
-    void multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries,
-                  uint64_t first_row);
+    Result<void> run(const ops::Op& op, const ops::Embed& spec);
+    Result<void> run(const ops::Op& op, const ops::Norm& spec);
+    Result<void> run(const ops::Op& op, const ops::Matmul& spec);
+    Result<void> run(const ops::Op& op, const ops::Rope& spec);
+    Result<void> run(const ops::Op& op, const ops::Append& spec);
+    Result<void> run(const ops::Op& op, const ops::Attend& spec);
+    Result<void> run(const ops::Op& op, const ops::Conv& spec);
+    Result<void> run(const ops::Op& op, const ops::Scan& spec);
+    Result<void> run(const ops::Op& op, const ops::Pointwise& spec);
+    Result<void> run(const ops::Op& op, const ops::Gate& spec);
+    Result<void> run(const ops::Op& op, const ops::Route& spec);
+    Result<void> run(const ops::Op& op, const ops::Combine& spec);
+    Result<void> run(const ops::Op& op, const ops::Select& spec);
+    Result<void> multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries,
+                          uint64_t first_row);
 
     const ops::Model& model_;
     MemoryPlan plan_;
@@ -220,76 +219,10 @@ Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source,
 
 // --- One step
 
-Result<void> ReferenceExecutable::check(const Batch& batch, uint32_t program, size_t n_logits) const {
-    const auto refuse = [](std::string what) {
-        return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""};
-    };
-    if (program >= model_.programs.size()) { return refuse(fmt::format("program {} does not exist", program)); }
-    if (batch.rows.empty() || batch.rows.size() > plan_.settings.n_batch) {
-        return refuse(fmt::format("{} rows: 1 to {} are allowed", batch.rows.size(), plan_.settings.n_batch));
-    }
-    for (const Batch::Sequence& sequence : batch.sequences) {
-        for (const kv::PageId page : sequence.pages) {
-            if (page >= plan_.n_pages) { return refuse(fmt::format("page {} of {}", page, plan_.n_pages)); }
-        }
-    }
-    size_t n_outputs = 0;
-    for (const Batch::Row& r : batch.rows) {
-        n_outputs += r.output ? 1 : 0;
-        if (r.token < 0 || uint32_t(r.token) >= model_.n_vocab) {
-            return refuse(fmt::format("token {} is not one of the {} there are", r.token, model_.n_vocab));
-        }
-        if (r.position >= plan_.settings.n_ctx) {
-            return refuse(
-                fmt::format("position {} is beyond the context of {} tokens", r.position, plan_.settings.n_ctx));
-        }
-        if (r.sequence >= batch.sequences.size() ||
-            r.position / kv::page_tokens >= batch.sequences[r.sequence].pages.size()) {
-            return refuse(fmt::format("position {} of sequence {} has no page", r.position, r.sequence));
-        }
-    }
-    if (plan_.n_slots != 0) { WALLABY_OK(check_slots(batch)); }
-    if (n_logits != n_outputs * model_.n_vocab) {
-        return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs));
-    }
-    return {};
-}
-
-// A recurrent state goes on exactly where it stands: each sequence's rows follow its slot_from, one by one, and no slot
-// that is written is named twice.
-Result<void> ReferenceExecutable::check_slots(const Batch& batch) const {
-    const auto refuse = [](std::string what) {
-        return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""};
-    };
-    std::vector<uint32_t> next(batch.sequences.size());
-    std::vector<uint8_t> is_written(plan_.n_slots, 0);
-    for (size_t i = 0; i < batch.sequences.size(); i++) {
-        const Batch::Sequence& s = batch.sequences[i];
-        if (s.slot_to == kv::no_slot) { continue; }  // has no rows, or is refused below
-        if (s.slot_to >= plan_.n_slots || is_written[s.slot_to]++ != 0) {
-            return refuse(fmt::format("slot {} of sequence {} does not exist or is written twice", s.slot_to, i));
-        }
-    }
-    for (size_t i = 0; i < batch.sequences.size(); i++) {
-        const kv::SlotId from = batch.sequences[i].slot_from;
-        if (from == kv::no_slot) { continue; }
-        if (from >= plan_.n_slots || is_written[from] != 0) {
-            return refuse(fmt::format("slot {} of sequence {} does not exist or is written too", from, i));
-        }
-        next[i] = slot_tokens_[from];
-    }
-    for (const Batch::Row& r : batch.rows) {
-        if (batch.sequences[r.sequence].slot_to == kv::no_slot || r.position != next[r.sequence]++) {
-            return refuse(fmt::format("position {} of sequence {} does not follow its state", r.position, r.sequence));
-        }
-    }
-    return {};
-}
-
 Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits,
                                       std::stop_token stop) {
     const base::FloatEnvironment standard;
-    WALLABY_OK(check(batch, program, logits.size()));
+    WALLABY_OK(check_batch(model_, plan_, slot_tokens_, batch, program, logits.size()));
     program_ = &model_.programs[program];
     layout_ = &layouts_[program];
     batch_ = &batch;
@@ -305,28 +238,20 @@ Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std:
         if (plan_.n_slots != 0 && s.slot_to != kv::no_slot) { slot_tokens_[s.slot_to] = kv::no_slot; }
     }
     for (const ops::Op& op : program_->ops) {
-        std::visit([&](const auto& spec) { run(op, spec); }, op.spec);
+        WALLABY_OK(std::visit([&](const auto& spec) { return run(op, spec); }, op.spec));
         if (stop_.stop_requested()) { return cancelled(); }
     }
     if (plan_.n_slots != 0) {
         for (const Batch::Row& r : batch.rows) { slot_tokens_[batch.sequences[r.sequence].slot_to] = r.position + 1; }
     }
-    for (size_t i = 0; i < logits.size(); i++) {
-        if (!std::isfinite(logits[i])) {
-            return Error{ErrorCode::numeric,
-                         fmt::format("logit {} of output {} is {}", i % model_.n_vocab, i / model_.n_vocab, logits[i]),
-                         {},
-                         "The model's weights are damaged, or its numbers outgrow float32"};
-        }
-    }
-    return {};
+    return check_logits(logits, model_.n_vocab);
 }
 
 // --- The ops
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Embed& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Embed& spec) {
     const Matrix table = matrix(op.weight[0]);
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         const Batch::Row& r = batch_->rows[i];
         float* out = row(op.out[0], i);
         table.decode_row(spec.by == ops::Embed::By::token ? uint64_t(r.token) : r.position, out);
@@ -336,15 +261,16 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Embed& spec) {
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) {
     const bool per_group = model_.weights[op.weight[0]].n_elements() != spec.group;
     const NormWeights weights{vector(op.weight[0]), vector(op.weight[1]), per_group};
-    for_rows(op.out[0],
-             [&](uint64_t i, unsigned) { norm(spec, weights, row(op.in[0], i), row(op.out[0], i), width(op.in[0])); });
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
+        norm(spec, weights, row(op.in[0], i), row(op.out[0], i), width(op.in[0]));
+    });
 }
 
-void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert,
-                                   std::span<const Entry> entries, uint64_t first_row) {
+Result<void> ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert,
+                                           std::span<const Entry> entries, uint64_t first_row) {
     const Matrix m = matrix(op.weight[0]);
     const float* bias = vector(op.weight[1]);
     const float* scale = vector(op.weight[2]);
@@ -352,7 +278,7 @@ void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges,
     const uint64_t rows_per_chunk = std::clamp<uint64_t>(
         macs_per_chunk / (m.n_in * entries.size()) / n_abreast * n_abreast, n_abreast, max_rows_per_chunk);
     const uint64_t n_chunks = (m.n_out + rows_per_chunk - 1) / rows_per_chunk;
-    pool_.run(n_chunks, stop_, [&, first_row, rows_per_chunk](uint64_t chunk, unsigned worker) {
+    return pool_.run(n_chunks, stop_, [&, first_row, rows_per_chunk](uint64_t chunk, unsigned worker) {
         std::vector<float>& rows = scratch_[worker].rows;
         rows.resize(uint64_t(m.n_in) * n_abreast);
         const uint64_t end = std::min<uint64_t>(m.n_out, (chunk + 1) * rows_per_chunk);
@@ -374,7 +300,7 @@ void ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges,
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
     const ops::Weight& w = model_.weights[op.weight[0]];
     const EightRanges ranges(w.n_in, quant::format_of(w.type).block_len);
     const uint64_t n_inputs = width(op.in[0]) / w.n_in;  // side by side in one row
@@ -390,31 +316,33 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec) {
         }
     }
     for (uint32_t expert = 0; expert < w.n_expert; expert++) {
-        if (!by_expert[expert].empty()) { multiply(op, ranges, expert, by_expert[expert], uint64_t(expert) * w.n_out); }
+        if (by_expert[expert].empty()) { continue; }
+        WALLABY_OK(multiply(op, ranges, expert, by_expert[expert], uint64_t(expert) * w.n_out));
     }
+    return {};
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Rope& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Rope& spec) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         rope(spec, model_.rope_tables[spec.table], batch_->rows[i].position, row(op.in[0], i), row(op.out[0], i),
              width(op.in[0]));
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Append&) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Append&) {
     const Cache& cache = caches_[op.state];
-    for_rows(op.in[0], [&](uint64_t i, unsigned) {
+    return for_rows(op.in[0], [&](uint64_t i, unsigned) {
         const Batch::Row& r = batch_->rows[i];
         cache.store(batch_->sequences[r.sequence].pages[r.position / kv::page_tokens], r.position % kv::page_tokens,
                     row(op.in[0], i), row(op.in[1], i));
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
     const Cache& cache = caches_[op.state];
     const uint64_t n_group = spec.n_heads / cache.n_heads, group = n_group * spec.head;
     const float* sinks = vector(op.weight[0]);
-    pool_.run(n_rows(op.in[0]) * cache.n_heads, stop_, [&](uint64_t chunk, unsigned worker) {
+    return pool_.run(n_rows(op.in[0]) * cache.n_heads, stop_, [&](uint64_t chunk, unsigned worker) {
         const uint64_t i = chunk / cache.n_heads;
         const uint64_t h = chunk % cache.n_heads;
         const Batch::Row& r = batch_->rows[i];
@@ -424,7 +352,7 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Attend& spec) {
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Conv& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Conv& spec) {
     const uint32_t n = width(op.in[0]), n_kept = spec.taps - 1;
     const std::vector<float> zeros(n, 0.0f);
     for (uint32_t q = 0; q < sequence_rows_.size(); q++) {
@@ -436,20 +364,22 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Conv& spec) {
             if (i >= n_kept) { return row(op.in[0], rows[i - n_kept]); }
             return before == nullptr ? zeros.data() : before + i * n;
         };
-        pool_.run(rows.size(), stop_, [&](uint64_t i, unsigned) {
+        const auto one = [&](uint64_t i, unsigned) {
             std::vector<const float*> taps(spec.taps);
             for (uint32_t j = 0; j < spec.taps; j++) { taps[j] = input(i + j); }
             convolve(spec, vector(op.weight[0]), vector(op.weight[1]), taps.data(), row(op.out[0], rows[i]), n);
-        });
+        };
+        WALLABY_OK(pool_.run(rows.size(), stop_, one));
         for (uint32_t j = 0; j < n_kept; j++) {
             std::copy_n(input(rows.size() + j), n, state_after(op.state, q) + uint64_t(j) * n);
         }
     }
+    return {};
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Scan& spec) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Scan& spec) {
     const uint64_t n_state = uint64_t(spec.head) * spec.d_state;
-    pool_.run(sequence_rows_.size() * spec.n_heads, stop_, [&](uint64_t chunk, unsigned) {
+    return pool_.run(sequence_rows_.size() * spec.n_heads, stop_, [&](uint64_t chunk, unsigned) {
         const auto q = uint32_t(chunk / spec.n_heads);
         const auto h = uint32_t(chunk % spec.n_heads);
         if (sequence_rows_[q].empty()) { return; }
@@ -468,8 +398,8 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Scan& spec) {
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         const float* a = row(op.in[0], i);
         float* out = row(op.out[0], i);
         if (spec.kind != ops::Pointwise::Kind::add) { return pointwise(spec, a, out, width(op.in[0])); }
@@ -478,25 +408,25 @@ void ReferenceExecutable::run(const ops::Op& op, const ops::Pointwise& spec) {
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Gate& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Gate& spec) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         gate(spec, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.in[0]));
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Route& spec) {
-    for_rows(op.out[0],
-             [&](uint64_t i, unsigned) { route(spec, row(op.in[0], i), row(op.out[0], i), row(op.out[1], i)); });
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Route& spec) {
+    return for_rows(op.out[0],
+                    [&](uint64_t i, unsigned) { route(spec, row(op.in[0], i), row(op.out[0], i), row(op.out[1], i)); });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Combine& spec) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Combine& spec) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         combine(spec.n_used, row(op.in[0], i), row(op.in[1], i), row(op.out[0], i), width(op.out[0]));
     });
 }
 
-void ReferenceExecutable::run(const ops::Op& op, const ops::Select&) {
-    for_rows(op.out[0], [&](uint64_t i, unsigned) {
+Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Select&) {
+    return for_rows(op.out[0], [&](uint64_t i, unsigned) {
         std::copy_n(row(op.in[0], outputs_[i]), width(op.in[0]), row(op.out[0], i));
     });
 }
@@ -529,24 +459,8 @@ Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Setting
                          "Use f32, f16 or bf16"};
         }
     }
-    if (settings.n_slots < 2) {
-        return Error{ErrorCode::argument, "a sequence needs two slots of recurrent state at least", {}, ""};
-    }
-    if (settings.n_ctx == 0 || settings.n_seqs == 0 || settings.n_batch == 0 || settings.n_batch > 1u << 16) {
-        return Error{
-            ErrorCode::argument, "the context, the sequences and the batch (up to 65536) must be at least 1", {}, ""};
-    }
-    if (model.n_ctx_max != 0 && settings.n_ctx > model.n_ctx_max) {
-        return Error{ErrorCode::capacity,
-                     fmt::format("is {}, but this model has only {} positions", settings.n_ctx, model.n_ctx_max),
-                     {"", "-c", {}},
-                     fmt::format("Use -c {} or less", model.n_ctx_max)};
-    }
+    WALLABY_OK(check_settings(model, settings));
     const uint64_t n_pages = uint64_t(kv::pages_for(settings.n_ctx)) * settings.n_seqs;
-    if (n_pages > 1u << 30) {
-        return Error{
-            ErrorCode::capacity, fmt::format("{} pages of KV cache are too many", n_pages), {"", "-c", {}}, ""};
-    }
     MemoryPlan plan;
     plan.settings = settings;
     plan.n_pages = uint32_t(n_pages);
@@ -559,14 +473,10 @@ Result<MemoryPlan> ReferenceBackend::plan(const ops::Model& model, const Setting
     for (const auto& [name, bytes] : tensors) {
         plan.weight_bytes += *base::checked_align(bytes, base::Arena::alignment);
     }
-    const uint64_t n_slots = ops::has_recurrent_state(model) ? uint64_t(settings.n_seqs) * settings.n_slots : 0;
-    if (n_slots > 1u << 20) {
-        return Error{ErrorCode::capacity, fmt::format("{} slots of recurrent state are too many", n_slots), {}, ""};
-    }
-    plan.n_slots = uint32_t(n_slots);
+    WALLABY_TRY(plan.n_slots, slots_of(model, settings));
     for (const ops::State& s : model.states) {
         if (s.kind == ops::State::Kind::recurrent) {
-            const auto bytes = base::checked_mul(n_slots * sizeof(float), s.n_elements);
+            const auto bytes = base::checked_mul(plan.n_slots * sizeof(float), s.n_elements);
             if (!bytes || *bytes > uint64_t(1) << 48) {
                 return Error{ErrorCode::capacity, "the recurrent states do not fit any machine", {}, ""};
             }

@@ -1,4 +1,4 @@
-#include "backends/reference/finite.h"
+#include "backends/finite.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 namespace {
 
 using namespace wallaby;
-using backends::reference::check_finite;
+using backends::check_finite;
 
 struct Case {
     gguf::Tensor tensor;

@@ -146,4 +146,12 @@ TEST(ConvertMixes, UnknownTypesAreRefusedNamingTheKnown) {
     }
 }
 
+TEST(ConvertMixes, FileTypesHaveNames) {
+    EXPECT_EQ(convert::file_type_name(15), "Q4_K_M");
+    EXPECT_EQ(convert::file_type_name(2), "Q4_0");
+    EXPECT_EQ(convert::file_type_name(0), "F32");
+    EXPECT_EQ(convert::file_type_name(5), "");
+    EXPECT_EQ(convert::file_type_name(~0u), "");
+}
+
 }  // namespace

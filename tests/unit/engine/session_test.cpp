@@ -80,7 +80,7 @@ TEST(EngineSession, GreedyIsTheBackEndsGreedy) {
     const auto session = f.session(options);
     ASSERT_TRUE(session->append(prompt).ok());
     const Reply r = reply(*session);
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     EXPECT_EQ(r.ids, runner.greedy(prompt, 20));
     EXPECT_EQ(r.finish, Finish::length);
     EXPECT_EQ(r.timings.n_prompt, prompt.size());
@@ -288,7 +288,7 @@ TEST(EngineSession, ScoreGivesEveryRowInOrder) {
                             },
                             {})
                     .ok());
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     EXPECT_EQ(rows, runner.feed(prompt));
 }
 
@@ -302,7 +302,7 @@ TEST(EngineSession, ScoreEvaluatesWhatWasAppendedBefore) {
         return {};
     };
     ASSERT_TRUE(session->score(std::span(prompt).subspan(5), sink, {}).ok());
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     const auto all = runner.feed(prompt);
     EXPECT_EQ(rows, std::vector<float>(all.begin() + 5 * TinyModel::n_vocab, all.end()));
 }
@@ -376,7 +376,7 @@ TEST(EngineModel, ProgressEndsAtTheTotal) {
 const TinyModel mamba{.architecture = "mamba2"};
 
 TEST(EngineSession, ARecurrentModelIsTheBackEndsGreedyInAnyBatch) {
-    Runner runner(*mamba.open(), {.n_ctx = 256});
+    Runner runner(mamba.open(), {.n_ctx = 256, .backend = "auto"});
     const auto expected = runner.greedy(prompt, 20);
     for (const uint32_t n_batch : {1u, 3u, 64u}) {
         Fixture f(mamba, {.n_batch = n_batch});
@@ -432,7 +432,7 @@ TEST(EngineSession, ARecurrentModelSurvivesAStop) {
     std::stop_source stop;
     stop.request_stop();
     EXPECT_FALSE(session->next(stop.get_token()).ok());
-    Runner runner(*mamba.open(), {.n_ctx = 256});
+    Runner runner(mamba.open(), {.n_ctx = 256, .backend = "auto"});
     EXPECT_EQ(reply(*session).ids, runner.greedy(longer, 8));
 }
 

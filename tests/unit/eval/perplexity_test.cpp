@@ -56,7 +56,7 @@ TEST(EvalScore, EveryChunkStandsAloneAndOnlyItsSecondHalfIsScored) {
     };
     ASSERT_TRUE(m.session->append(random_tokens(5)).ok());  // is thrown away
     ASSERT_TRUE(eval::score(*m.session, chunks, sink, {}).ok());
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     std::vector<float> expected;
     std::vector<int32_t> expected_next;
     for (size_t c = 0; c < 3; c++) {
@@ -75,7 +75,7 @@ TEST(EvalScore, EveryChunkStandsAloneAndOnlyItsSecondHalfIsScored) {
 TEST(EvalPerplexity, IsTheExponentialOfTheMeanWithItsStandardError) {
     EvalModel m;
     const Chunks chunks = must(eval::cut(random_tokens(50), 16, {}, 1));
-    Runner runner(*TinyModel().open(), {.n_ctx = 256});
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     std::vector<eval::Estimate> running;
     long double sum = 0, sum2 = 0;
     size_t n = 0;

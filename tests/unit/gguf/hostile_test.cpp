@@ -3,13 +3,15 @@
 // more memory than the file's size and 64 MiB.
 #include <fcntl.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
-#include "engine/model.h"
+#include "engine/session.h"
 #include "support/children.h"
+#include "support/runner.h"
 #include "unit/gguf/malformed_cases.h"
 #include "unit/gguf/model_lies.h"
 
@@ -29,14 +31,19 @@ struct TemporaryFile {
     }
 };
 
-// What the path refuses a file with; nothing when all of it is accepted.
+// What the path refuses a file with, at the latest when its last token is evaluated; nothing when all is accepted.
 std::optional<Error> refusal_of_file(const std::string& path) {
     threads::Pool pool(1);
     const auto model = engine::Model::load(path, {}, {pool, {}, {}, {}});
     if (!model.ok()) { return model.error(); }
     const auto tokenizer = (*model)->tokenizer();
     if (!tokenizer.ok()) { return tokenizer.error(); }
-    return std::nullopt;
+    // Rows of an embedding that is left in the file are looked at when their token comes.
+    const auto session = must(engine::Session::create(*model, {}));
+    const auto last = int32_t((*model)->n_vocab()) - 1;
+    if (const auto appended = session->append(std::array{last}); !appended.ok()) { return appended.error(); }
+    const auto event = session->next({});
+    return event.ok() ? std::nullopt : std::optional(event.error());
 }
 
 Verdict verdict_of(const std::string& path) {

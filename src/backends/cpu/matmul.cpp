@@ -1,0 +1,168 @@
+// Matmuls: inputs made ready once, then tiles of all matrices that are ready together, taken by threads in order.
+#include <algorithm>
+#include <bit>
+
+#include "backends/cpu/executable.h"
+#include "kernels/tiles.h"
+
+namespace wallaby::backends::cpu {
+namespace {
+
+// Weights that a thread streams at a time when columns are few: long enough to hide taking the next piece, short enough
+// that threads end together.
+constexpr uint64_t narrow_task_bytes = 128 * 1024;
+// Unpacked weights that a thread holds when columns are many: a few tiles, so that threads end together.
+constexpr uint64_t panel_bytes = 96 * 1024;
+
+// The kernels of float32, for the panel that weights of a format without its own are decoded to.
+bool has_kernel(const kernels::Matmul& m) { return m.run != nullptr; }
+
+}  // namespace
+
+uint64_t CpuExecutable::operand_bytes(const ops::Program& program, const Operand& operand, uint64_t n_batch,
+                                      const kernels::Table& kernels) {
+    if (operand.ids == ops::none) {
+        const uint64_t n_inputs = program.values[operand.value].width / operand.n_in;
+        return (kernels.activation_bytes(operand.kind, operand.n_in, uint32_t(n_batch * n_inputs)) + 63) / 64 * 64;
+    }
+    // Each expert's columns are filled up to the width of a group and the start of a cache line.
+    const uint64_t n_columns = n_batch * operand.n_used, n_parts = std::min<uint64_t>(operand.n_expert, n_columns);
+    return (n_columns + 3 * n_parts) * kernels.activation_bytes(operand.kind, operand.n_in, 1) + 64 * n_parts;
+}
+
+uint64_t CpuExecutable::matmul_worker_bytes(const ops::Weight& w, const kernels::Table& kernels) {
+    const kernels::Matmul m = kernels.matmul(w.type);
+    if (!has_kernel(m)) { return uint64_t(w.n_in) * (kernels::tile_rows + 1) * sizeof(float); }
+    const uint64_t tile = m.scratch_bytes(w.n_in, kernels::tile_rows);
+    return tile == 0 ? 0 : std::max(tile, panel_bytes / tile * tile);
+}
+
+// Columns in the order of their experts, and of the batch within one.
+void CpuExecutable::sort_columns(const Operand& operand, Prepared& prepared) {
+    const auto n = uint32_t(n_rows(operand.value));
+    prepared.columns.clear();
+    prepared.parts.clear();
+    if (operand.ids == ops::none) {
+        const uint32_t n_inputs = width(operand.value) / operand.n_in;
+        for (uint32_t i = 0; i < n * n_inputs; i++) { prepared.columns.push_back({i / n_inputs, i % n_inputs, 0}); }
+        prepared.parts.push_back({0, 0, n * n_inputs, nullptr});
+        return;
+    }
+    std::vector<uint32_t> end(operand.n_expert, 0);
+    const auto expert = [&](uint32_t i, uint32_t slot) { return std::bit_cast<uint32_t>(row(operand.ids, i)[slot]); };
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t slot = 0; slot < operand.n_used; slot++) { end[expert(i, slot)]++; }
+    }
+    uint32_t first = 0;
+    std::vector<uint32_t> part_of(operand.n_expert, 0);
+    for (uint32_t e = 0; e < operand.n_expert; e++) {
+        part_of[e] = uint32_t(prepared.parts.size());
+        if (end[e] != 0) { prepared.parts.push_back({e, first, end[e], nullptr}); }
+        const uint32_t n_of_expert = end[e];
+        end[e] = first;
+        first += n_of_expert;
+    }
+    prepared.columns.resize(first);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t slot = 0; slot < operand.n_used; slot++) {
+            const uint32_t e = expert(i, slot);
+            prepared.columns[end[e]++] = {i, slot, part_of[e]};
+        }
+    }
+}
+
+void CpuExecutable::prepare(const Step& step) {
+    uint8_t* at = operands_.data();
+    prepared_.resize(std::max(prepared_.size(), step.operands.size()));
+    for (size_t o = 0; o < step.operands.size(); o++) {
+        const Operand& operand = step.operands[o];
+        Prepared& p = prepared_[o];
+        sort_columns(operand, p);
+        for (Part& part : p.parts) {
+            part.activations = at;
+            at += (kernels_.activation_bytes(operand.kind, operand.n_in, part.n) + 63) / 64 * 64;
+        }
+        const bool is_shared = width(operand.value) == operand.n_in;  // one input for all experts of a row
+        for_each(p.columns.size(), 8, [&](uint64_t c, unsigned) {
+            const Column& column = p.columns[c];
+            const Part& part = p.parts[column.part];
+            const float* x = row(operand.value, column.row) + (is_shared ? 0 : uint64_t(column.slot) * operand.n_in);
+            kernels_.write_activations(operand.kind, x, operand.n_in, part.n, uint32_t(c) - part.first,
+                                       part.activations);
+        });
+    }
+}
+
+CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& input) {
+    const ops::Weight& w = model_.weights[op.weight[0]];
+    Job job;
+    job.op = &op;
+    job.input = &input;
+    job.kernel = kernels_.matmul(w.type);
+    uint32_t widest = 0;
+    for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
+    const uint64_t n_tiles = (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows;
+    uint64_t tile = kernels::tile_bytes(w.type, w.n_in), budget = narrow_task_bytes;
+    if (!has_kernel(job.kernel)) {
+        tile = budget;  // decoded one by one
+    } else if (widest > kernels_.narrow_columns) {
+        const uint64_t panel = job.kernel.scratch_bytes(w.n_in, kernels::tile_rows);
+        tile = panel == 0 ? tile : panel;
+        budget = panel_bytes;
+    }
+    job.tiles_per_task = uint32_t(std::clamp<uint64_t>(budget / tile, 1, n_tiles));
+    const uint64_t tasks_per_matrix = (n_tiles + job.tiles_per_task - 1) / job.tiles_per_task;
+    job.n_tasks = tasks_per_matrix * input.parts.size();
+    for (const Column& c : input.columns) { job.out.push_back(row(op.out[0], c.row) + uint64_t(c.slot) * w.n_out); }
+    return job;
+}
+
+void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
+    const ops::Op& op = *job.op;
+    const ops::Weight& w = model_.weights[op.weight[0]];
+    const uint64_t tasks_per_matrix = job.n_tasks / job.input->parts.size();
+    const Part& part = job.input->parts[task / tasks_per_matrix];
+    const auto first_tile = uint32_t(task % tasks_per_matrix * job.tiles_per_task);
+    const uint32_t first_row = first_tile * kernels::tile_rows;
+    const uint32_t n_tiles = (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows;
+    const uint64_t tile_bytes = kernels::tile_bytes(w.type, w.n_in);
+
+    kernels::MatmulArgs args;
+    args.tiles = weights_.tiles(op.weight[0]) + (uint64_t(part.expert) * n_tiles + first_tile) * tile_bytes;
+    args.n_in = w.n_in;
+    args.n_rows = std::min(job.tiles_per_task * kernels::tile_rows, w.n_out - first_row);
+    args.activations = part.activations;
+    args.n_columns = part.n;
+    args.scratch = worker_scratch(worker);
+    std::vector<float*> out(job.out.begin() + part.first, job.out.begin() + part.first + part.n);
+    for (float*& o : out) { o += first_row; }
+    args.out = out.data();
+    if (const float* bias = weights_.vector(op.weight[1])) {
+        args.bias = bias + uint64_t(part.expert) * w.n_out + first_row;
+    }
+    if (const float* scale = weights_.vector(op.weight[2])) { args.scale = scale[part.expert]; }
+    args.scale_bias = std::get<ops::Matmul>(op.spec).scale_bias;
+    if (has_kernel(job.kernel)) { return job.kernel.run(args); }
+
+    // Rows decoded to float32, sixteen side by side.
+    const quant::Format& format = quant::format_of(w.type);
+    const uint64_t row_bytes = uint64_t(w.n_in) / format.block_len * format.block_bytes;
+    auto* panel = reinterpret_cast<float*>(worker_scratch(worker));
+    float* decoded = panel + uint64_t(w.n_in) * kernels::tile_rows;
+    const uint8_t* rows = args.tiles;
+    args.tiles = worker_scratch(worker);
+    const kernels::Matmul f32 = kernels_.matmul(quant::Type::f32);
+    const uint32_t n_all = args.n_rows;
+    for (uint32_t r = 0; r < n_all; r += kernels::tile_rows, rows += tile_bytes) {
+        for (uint32_t i = 0; i < kernels::tile_rows; i++) {
+            format.decode(rows + i * row_bytes, decoded, w.n_in / format.block_len);
+            for (uint32_t k = 0; k < w.n_in; k++) { panel[uint64_t(k) * kernels::tile_rows + i] = decoded[k]; }
+        }
+        args.n_rows = std::min(kernels::tile_rows, n_all - r);
+        f32.run(args);
+        for (float*& o : out) { o += kernels::tile_rows; }
+        if (args.bias != nullptr) { args.bias += kernels::tile_rows; }
+    }
+}
+
+}  // namespace wallaby::backends::cpu

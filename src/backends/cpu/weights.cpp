@@ -1,0 +1,272 @@
+#include "backends/cpu/weights.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "backends/finite.h"
+#include "base/checked.h"
+#include "base/math.h"
+#include "kernels/kernels.h"
+#include "kernels/tiles.h"
+
+namespace wallaby::backends::cpu {
+namespace {
+
+enum class Use : uint8_t { none, vector, table, matrix };
+
+// What the programs do with each weight: a matrix that rows are taken of too (a tied embedding) is a matrix.
+std::vector<Use> uses_of(const ops::Model& model) {
+    std::vector<Use> uses(model.weights.size(), Use::none);
+    const auto use = [&](ops::WeightId id, Use u) {
+        if (id != ops::none) { uses[id] = std::max(uses[id], u); }
+    };
+    for (const ops::Program& program : model.programs) {
+        for (const ops::Op& op : program.ops) {
+            const bool multiplies = std::holds_alternative<ops::Matmul>(op.spec);
+            const bool looks_up = std::holds_alternative<ops::Embed>(op.spec);
+            for (size_t i = 0; i < op.weight.size(); i++) {
+                use(op.weight[i],
+                    i != 0 ? Use::vector : (multiplies ? Use::matrix : (looks_up ? Use::table : Use::vector)));
+            }
+        }
+    }
+    return uses;
+}
+
+// Whether two weights are the same view of the same tensor.
+bool is_same(const ops::Weight& a, const ops::Weight& b) {
+    return a.name == b.name && a.first == b.first && a.n_in == b.n_in && a.n_out == b.n_out && a.n_expert == b.n_expert;
+}
+
+// What the arena holds, in its order: each distinct weight that is a matrix or a vector. Weights that are the same
+// share a place, and one that is a matrix anywhere is one everywhere.
+struct Place {
+    ops::WeightId first = 0;  // the weight that it is made from
+    Use use = Use::none;
+    uint64_t n_bytes = 0;
+};
+struct Places {
+    std::vector<Place> places;
+    std::vector<uint32_t> of;  // by weight: its place, or ops::none
+    std::vector<Use> use;      // by weight
+};
+
+uint64_t matrix_bytes(const ops::Weight& w) { return kernels::packed_bytes(w.type, w.n_in, w.n_out) * w.n_expert; }
+
+Places places_of(const ops::Model& model) {
+    Places p;
+    p.use = uses_of(model);
+    p.of.assign(model.weights.size(), ops::none);
+    std::unordered_map<std::string_view, std::vector<ops::WeightId>> by_tensor;
+    for (ops::WeightId id = 0; id < model.weights.size(); id++) { by_tensor[model.weights[id].name].push_back(id); }
+    // A table that is some matmul's matrix is served from its tiles.
+    for (ops::WeightId id = 0; id < model.weights.size(); id++) {
+        if (p.use[id] != Use::table) { continue; }
+        for (const ops::WeightId other : by_tensor[model.weights[id].name]) {
+            if (p.use[other] == Use::matrix && is_same(model.weights[id], model.weights[other])) {
+                p.use[id] = Use::matrix;
+            }
+        }
+    }
+    for (ops::WeightId id = 0; id < model.weights.size(); id++) {
+        const ops::Weight& w = model.weights[id];
+        if (p.use[id] != Use::matrix && p.use[id] != Use::vector) { continue; }
+        for (const ops::WeightId other : by_tensor[w.name]) {
+            if (p.of[other] != ops::none && p.use[other] == p.use[id] && is_same(model.weights[other], w)) {
+                p.of[id] = p.of[other];
+            }
+        }
+        if (p.of[id] != ops::none) { continue; }
+        p.of[id] = uint32_t(p.places.size());
+        p.places.push_back(
+            {id, p.use[id], p.use[id] == Use::matrix ? matrix_bytes(w) : w.n_elements() * sizeof(float)});
+    }
+    return p;
+}
+
+// One matrix being packed: its chunks are taken by threads in any order.
+class Packing {
+  public:
+    Packing(const ops::Weight& weight, const gguf::Tensor& tensor, const gguf::WeightSource& source, uint8_t* out)
+        : w_(weight),
+          tensor_(tensor),
+          source_(source),
+          format_(quant::format_of(weight.type)),
+          out_(out),
+          row_bytes_(uint64_t(weight.n_in) / format_.block_len * format_.block_bytes),
+          tiles_per_matrix_((weight.n_out + kernels::tile_rows - 1) / kernels::tile_rows),
+          tiles_per_chunk_(std::max<uint64_t>(1, chunk_bytes / (kernels::tile_rows * row_bytes_))) {}
+
+    uint64_t n_chunks() const { return w_.n_expert * chunks_per_matrix(); }
+    uint64_t scratch_bytes() const { return tiles_per_chunk_ * kernels::tile_rows * row_bytes_; }
+    uint64_t n_bytes() const { return row_bytes_ * w_.n_out * w_.n_expert; }
+
+    Result<void> pack(uint64_t chunk, std::vector<uint8_t>& scratch) const {
+        const uint64_t expert = chunk / chunks_per_matrix();
+        const uint64_t first_tile = chunk % chunks_per_matrix() * tiles_per_chunk_;
+        const uint64_t first_row = first_tile * kernels::tile_rows;
+        const uint64_t n_rows = std::min<uint64_t>(tiles_per_chunk_ * kernels::tile_rows, w_.n_out - first_row);
+        scratch.resize(std::max<uint64_t>(scratch.size(), scratch_bytes()));
+        const uint64_t begin = w_.first / format_.block_len * format_.block_bytes;  // of the view, in the tensor
+        const uint64_t row = expert * w_.n_out + first_row;
+        WALLABY_OK(source_.read(tensor_, begin + row * row_bytes_, {scratch.data(), n_rows * row_bytes_}));
+        const uint64_t n_blocks = n_rows * (w_.n_in / format_.block_len);
+        if (const auto bad = find_not_finite(format_, scratch.data(), n_blocks)) {
+            return not_finite(tensor_, source_.file_of(tensor_), w_.first + row * w_.n_in + bad->element, bad->value);
+        }
+        const uint64_t tile_bytes = kernels::tile_rows * row_bytes_;
+        uint8_t* out = out_ + (expert * tiles_per_matrix_ + first_tile) * tile_bytes;
+        for (uint64_t r = 0; r < n_rows; r += kernels::tile_rows, out += tile_bytes) {
+            kernels::pack_tile(w_.type, w_.n_in, scratch.data() + r * row_bytes_,
+                               uint32_t(std::min<uint64_t>(kernels::tile_rows, n_rows - r)), out);
+        }
+        return {};
+    }
+
+  private:
+    // Read and packed at a time: within a second-level cache, and milliseconds of work between two looks at a stop.
+    static constexpr uint64_t chunk_bytes = 256 * 1024;
+    uint64_t chunks_per_matrix() const { return (tiles_per_matrix_ + tiles_per_chunk_ - 1) / tiles_per_chunk_; }
+
+    const ops::Weight& w_;
+    const gguf::Tensor& tensor_;
+    const gguf::WeightSource& source_;
+    const quant::Format& format_;
+    uint8_t* out_;
+    uint64_t row_bytes_, tiles_per_matrix_, tiles_per_chunk_;
+};
+
+// The first error that any thread met, in the order of chunks, so that it is the same one every time.
+class FirstError {
+  public:
+    void take(uint64_t chunk, Error error) {
+        const std::lock_guard lock(mutex_);
+        if (!error_ || chunk < chunk_) {
+            chunk_ = chunk;
+            error_ = std::move(error);
+        }
+        is_set_ = true;
+    }
+    bool is_set() const { return is_set_; }
+    const Error& get() const { return *error_; }
+
+  private:
+    std::mutex mutex_;
+    std::atomic<bool> is_set_ = false;
+    uint64_t chunk_ = 0;
+    std::optional<Error> error_;
+};
+
+Result<const gguf::Tensor*> find(const gguf::WeightSource& source, const ops::Weight& w) {
+    const gguf::Tensor* tensor = source.find(w.name);
+    if (tensor == nullptr || tensor->type != w.type || w.first + w.n_elements() > tensor->n_elements()) {
+        return Error{ErrorCode::model,
+                     "is not in the weight source as the model has it",
+                     {source.metadata().file(), fmt::format("tensor '{}'", w.name), {}},
+                     ""};
+    }
+    return tensor;
+}
+
+Result<void> read_vector(const gguf::WeightSource& source, const gguf::Tensor& tensor, const ops::Weight& w,
+                         float* out) {
+    const quant::Format& format = quant::format_of(w.type);
+    std::vector<uint8_t> bytes(w.n_bytes());
+    WALLABY_OK(source.read(tensor, w.first / format.block_len * format.block_bytes, bytes));
+    format.decode(bytes.data(), out, w.n_elements() / format.block_len);
+    const size_t bad = base::first_not_finite({out, w.n_elements()});
+    if (bad < w.n_elements()) { return not_finite(tensor, source.file_of(tensor), w.first + bad, out[bad]); }
+    return {};
+}
+
+}  // namespace
+
+uint64_t Weights::planned_bytes(const ops::Model& model) {
+    uint64_t n = 0;
+    for (const Place& place : places_of(model).places) {
+        n += *base::checked_align(place.n_bytes, base::Arena::alignment);
+    }
+    return n;
+}
+
+Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource& source, threads::Pool& pool,
+                              const base::Progress& progress, const std::stop_token& stop) {
+    const Places places = places_of(model);
+    Weights weights;
+    weights.model_ = &model;
+    weights.source_ = &source;
+    weights.pieces_.resize(model.weights.size());
+    const uint64_t n_total = planned_bytes(model);
+    WALLABY_TRY(weights.arena_, base::Arena::create(n_total));
+    std::vector<uint8_t*> made;
+    std::vector<std::vector<uint8_t>> scratch(pool.size());
+    uint64_t n_done = 0;
+    for (const Place& place : places.places) {
+        const ops::Weight& w = model.weights[place.first];
+        WALLABY_TRY(const gguf::Tensor* tensor, find(source, w));
+        const auto piece = weights.arena_.take(place.n_bytes);
+        if (!piece) { return Error{ErrorCode::memory, "the plan's weight bytes do not hold the weights", {}, ""}; }
+        made.push_back(piece->data());
+        if (place.use == Use::vector) {
+            WALLABY_OK(read_vector(source, *tensor, w, reinterpret_cast<float*>(piece->data())));
+        } else {
+            const Packing packing(w, *tensor, source, piece->data());
+            FirstError error;
+            const auto pack = [&](uint64_t chunk, unsigned worker) {
+                if (error.is_set()) { return; }
+                auto packed = packing.pack(chunk, scratch[worker]);
+                if (!packed.ok()) { error.take(chunk, std::move(packed).error()); }
+            };
+            WALLABY_OK(pool.run(packing.n_chunks(), stop, pack));
+            if (error.is_set()) { return error.get(); }
+        }
+        if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
+        n_done += place.n_bytes;
+        if (progress) { progress(n_done, n_total); }
+    }
+    for (ops::WeightId id = 0; id < model.weights.size(); id++) {
+        Piece& piece = weights.pieces_[id];
+        if (places.use[id] == Use::table) {
+            WALLABY_TRY(piece.tensor, find(source, model.weights[id]));
+        } else if (places.use[id] == Use::matrix) {
+            piece.tiles = made[places.of[id]];
+        } else if (places.use[id] == Use::vector) {
+            piece.vector = reinterpret_cast<const float*>(made[places.of[id]]);
+        }
+    }
+    return weights;
+}
+
+uint64_t Weights::row_bytes(ops::WeightId id) const {
+    const ops::Weight& w = model_->weights[id];
+    const quant::Format& format = quant::format_of(w.type);
+    return uint64_t(w.n_in) / format.block_len * format.block_bytes;
+}
+
+Result<void> Weights::row(ops::WeightId id, uint64_t row, float* out, uint8_t* scratch) const {
+    const ops::Weight& w = model_->weights[id];
+    const quant::Format& format = quant::format_of(w.type);
+    const Piece& piece = pieces_[id];
+    const uint64_t n_bytes = row_bytes(id);
+    if (piece.tiles != nullptr) {
+        const uint64_t tile = row / kernels::tile_rows;
+        kernels::unpack_row(w.type, w.n_in, piece.tiles + tile * kernels::tile_bytes(w.type, w.n_in),
+                            uint32_t(row % kernels::tile_rows), scratch);
+        format.decode(scratch, out, w.n_in / format.block_len);
+        return {};
+    }
+    const uint64_t begin = w.first / format.block_len * format.block_bytes;
+    WALLABY_OK(source_->read(*piece.tensor, begin + row * n_bytes, {scratch, n_bytes}));
+    format.decode(scratch, out, w.n_in / format.block_len);
+    const size_t bad = base::first_not_finite({out, w.n_in});
+    if (bad < w.n_in) {
+        return not_finite(*piece.tensor, source_->file_of(*piece.tensor), w.first + row * w.n_in + bad, out[bad]);
+    }
+    return {};
+}
+
+}  // namespace wallaby::backends::cpu

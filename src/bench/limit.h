@@ -1,0 +1,36 @@
+// What a test cannot be faster than: the bytes that it moves and the operations that it does, by ops/cost.h, over
+// rates that were measured beside it.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "bench/plan.h"
+#include "ops/program.h"
+#include "probe/probe.h"
+
+namespace wallaby::bench {
+
+// What one repetition of a test moves and computes, and the seconds that this takes at least.
+struct Limit {
+    // Weights and states, each once a step at best. Activations count as no bytes: they stay in the caches.
+    uint64_t bytes = 0;
+    uint64_t operations = 0;  // a multiply-add is two
+    // By what the ops wait for. An op takes the longer of reading its bytes and computing its operations, and ops
+    // follow each other.
+    double read_seconds = 0, int8_seconds = 0, f32_seconds = 0;
+
+    double seconds() const { return read_seconds + int8_seconds + f32_seconds; }
+    std::string_view limiter() const;  // "read", "int8" or "f32": where most of the time goes
+};
+
+// Of the model's first program; the steps at the test's depth are left out, as they are not timed. Matmuls over
+// quantised weights, and the products with quantised keys, are done at the int8 rate; everything else, weights in F32,
+// F16 and BF16 among it, at the f32 rate, because logits are defined in float32 (docs/numerics.md). Experts are thought
+// to be chosen at random. A rate of 0 counts as no time.
+Limit limit_of(const ops::Model& model, const Test& test, uint32_t n_batch, quant::Type k_type, quant::Type v_type,
+               const probe::Rates& rates);
+
+// The average of two probes.
+probe::Rates average(const probe::Rates& a, const probe::Rates& b);
+
+}  // namespace wallaby::bench

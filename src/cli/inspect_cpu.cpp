@@ -1,0 +1,53 @@
+#include "cli/inspect_cpu.h"
+
+#include <nlohmann/json.hpp>
+
+#include "backends/backend.h"
+#include "base/cpu.h"
+#include "base/system.h"
+#include "threads/cpus.h"
+
+namespace wallaby::cli {
+namespace {
+
+std::vector<std::string> feature_names(const base::CpuFeatures& f) {
+    std::vector<std::string> out;
+    for (const auto& [has, name] : {std::pair{f.avx2, "avx2"},
+                                    {f.fma, "fma"},
+                                    {f.f16c, "f16c"},
+                                    {f.avx512f, "avx512f"},
+                                    {f.avx512bw, "avx512bw"},
+                                    {f.avx512dq, "avx512dq"},
+                                    {f.avx512vl, "avx512vl"},
+                                    {f.avx512vnni, "avx512vnni"},
+                                    {f.avx512bf16, "avx512bf16"}}) {
+        if (has) { out.emplace_back(name); }
+    }
+    return out;
+}
+
+}  // namespace
+
+Result<std::string> describe_cpu(const std::string& isa, bool as_json) {
+    WALLABY_TRY(const std::string used, backends::instruction_set(isa));
+    const std::vector<std::string> features = feature_names(base::cpu_features());
+    const std::vector<backends::InstructionSet> sets = backends::instruction_sets();
+    const threads::CpuCount count = threads::count_cpus();
+    const bool is_wish = !isa.empty() && isa != "auto";
+    const std::string name = base::cpu_name().empty() ? "unknown" : base::cpu_name();
+    if (as_json) {
+        nlohmann::ordered_json out{{"cpu", name}, {"features", features}, {"isa", used}, {"asked_for", is_wish}};
+        for (const backends::InstructionSet& s : sets) { out["instruction_sets"][s.name] = s.why_not; }
+        out["threads"] = {{"default", count.threads},   {"logical", count.logical}, {"affinity", count.affinity},
+                          {"physical", count.physical}, {"quota", count.quota},     {"why", count.reason}};
+        return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    }
+    std::string text = fmt::format("CPU           {}\nfeatures      {}\n", name, fmt::join(features, " "));
+    text += fmt::format("kernels       {} ({})\n", used, is_wish ? "asked for" : "the best that can be used here");
+    for (const backends::InstructionSet& s : sets) {
+        text += fmt::format("  {:<11} {}\n", s.name, s.why_not.empty() ? "can be used" : s.why_not);
+    }
+    return text + fmt::format("threads       {} ({})\n", count.threads, count.reason);
+}
+
+}  // namespace wallaby::cli

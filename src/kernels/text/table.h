@@ -1,0 +1,36 @@
+// The table of one instruction set: the last thing that its translation unit includes.
+#pragma once
+#include "kernels/text/append.h"
+#include "kernels/text/attention.h"
+#include "kernels/text/elementwise.h"
+#include "kernels/text/matmul.h"
+#include "kernels/text/probe.h"
+
+namespace wallaby::kernels {
+namespace {
+
+constexpr Table make_table(Isa isa) {
+    return {.isa = isa,
+            .narrow_columns = narrow_columns,
+            .activation_bytes = activation_bytes,
+            .write_activations = write_activations,
+            .matmul = matmul,
+            .norm = norm,
+            .rope = rope,
+            .gate = gate,
+            .add = add_rows,
+            .scale = scale_row,
+            .silu = silu_row,
+            .gelu_tanh = gelu_tanh_row,
+            .softcap = softcap_row,
+            .exp = exp_row,
+            .combine = combine,
+            .append = append,
+            .attend = attend,
+            .merge = merge,
+            .finish = finish,
+            .probe = make_probe()};
+}
+
+}  // namespace
+}  // namespace wallaby::kernels

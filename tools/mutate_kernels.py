@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Plants one mistake at a time in the kernels and sees that the tests catch each.
+
+Usage: mutate_kernels.py BUILD_FOLDER [WORD...]     BUILD_FOLDER: a release build (./dev mutate makes it);
+                                                    with words: only mutations whose description has them all
+
+Each mutation replaces one place of src/kernels by something subtly wrong. The units of both instruction sets are compiled
+from a changed copy and linked with the kernels' unit tests, which must fail. Exit code 1 and a line for each mutation
+that survives or no longer finds its place.
+"""
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FLAGS = ["-std=c++20", "-O2", "-ffp-contract=off", "-Wno-psabi", "-w"]
+AVX512 = ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"]
+
+# (file in src/kernels, what stands there, what is put there, what is wrong with it)
+MUTATIONS = [
+    ("text/matmul.h", "r < 8; r++) {\n        F32 y[n];", "r < 7; r++) {\n        F32 y[n];", "the last of eight ranges is left out"),
+    ("text/matmul.h", "a[i] = a[i] + (b[i] + y[i]); break;", "a[i] = (a[i] + b[i]) + y[i]; break;", "range 3 is added in another order"),
+    ("text/matmul.h", "a[i] = a[i] + (b[i] + (c[i] + y[i]));", "a[i] = a[i] + ((b[i] + c[i]) + y[i]);", "range 7 is added in another order"),
+    ("text/matmul.h", "minima = add_pair_products(minima", "minima = add_pair_products(I32{}", "only the last pair of minima counts"),
+    ("text/matmul.h", "-(s.dmin * s_act), y[c]", "s.dmin * s_act, y[c]", "the minimum's sign"),
+    ("text/matmul.h", "<< Format::bias_shift", "<< 0", "the bias of codes offset by 128"),
+    ("text/matmul.h", "Format::has_minimum ? I32{} : splat_dword", "true ? I32{} : splat_dword", "the offset of codes is not corrected"),
+    ("text/matmul.h", "n_used = args.n_columns - first_column < n ? args.n_columns - first_column : n", "n_used = n - 1", "the last column of a group"),
+    ("text/matmul.h", "n_rows = args.n_rows - first_row < tile_rows ? args.n_rows - first_row : tile_rows", "n_rows = tile_rows", "rows beyond the matrix are written"),
+    ("text/matmul.h", "k < stop; k++, a += 4", "k + 1 < stop; k++, a += 4", "the last weight of 64"),
+    ("text/matmul.h", "if (args.scale != 1) {", "if (args.scale > 1) {", "scales below one are forgotten"),
+    ("text/matmul.h", "k / 64 * 64 + 64 < end ? k / 64 * 64 + 64 : end", "end", "sums run over the end of 64 inputs"),
+    ("text/matmul.h", "n_in % 256 == 0 ? n_in / 256 : n_in / block", "n_in / block", "ranges are cut at other blocks"),
+    ("text/formats.h", "shift_right(x, 4) & 0x0f0f0f0f;\n        }\n        return load_f16", "shift_right(x, 4) & 0x07070707;\n        }\n        return load_f16", "the top bit of Q4_0's high codes"),
+    ("text/formats.h", "(shift_right(a, 2) & 0x30303030);\n        const I32 min_low", "(shift_right(a, 2) & 0x10101010);\n        const I32 min_low", "the top bit of Q4_K's last scales"),
+    ("text/formats.h", "(shift_right(c, 4) & 0x0f0f0f0f) | (shift_right(b, 2)", "(c & 0x0f0f0f0f) | (shift_right(b, 2)", "Q4_K's last minima"),
+    ("text/formats.h", "<< (24 - 8 * (i % 4))) >>", "<< (24 - 8 * (i % 4))) >> 0 * 8 +", "Q6_K's scales are not shifted back"),
+    ("text/formats.h", "return i / 2 * 8 + i % 2 + 2 * j;", "return i / 2 * 8 + i % 2 * 2 + j;", "Q6_K's groups in another order"),
+    ("text/formats.h", "return 2 * i + j;", "return 2 * i + 1 - j;", "Q4_K's groups swapped"),
+    ("text/activations.h", "magnitudes = max(magnitudes, bits_of(load(x + k + i))", "magnitudes = max(I32{}, bits_of(load(x + k + i))", "the largest of the last sixteen only"),
+    ("text/activations.h", "largest_magnitude < 0x1p-120f", "largest_magnitude < 0x1p-90f", "small activations count as nothing"),
+    ("text/activations.h", "amax >= 0x7f800000", "amax > 0x7f800000", "an infinity among the activations"),
+    ("text/activations.h", "put(group + 32 * width + 4 * c, -8 * sum(low + high));", "put(group + 32 * width + 4 * c, -8 * sum(low));", "the bias of half a block"),
+    ("text/activations.h", "put(biases + 4 * i, -32 * sums[i]);", "put(biases + 4 * i, -32 * sums[i ^ 1]);", "biases of another sixteen"),
+    ("text/activations.h", "const uint32_t first = i / 2 * 4 + i % 2;", "const uint32_t first = i;", "pairs of sums in another order"),
+    ("text/activations.h", "127 / largest_magnitude, largest_magnitude / 127", "128 / largest_magnitude, largest_magnitude / 128", "codes up to 128"),
+    ("text/attention.h", "if (top > maximum) {", "if (top >= maximum) {\n        if (top == maximum) { maximum = maximum * 1.0000001f; }", "a score that equals the maximum"),
+    ("text/attention.h", "shrink = maximum == hidden[0] ? 0 : exp_of_negative(splat(maximum - top))[0];", "shrink = 1;", "values do not shrink when the maximum grows"),
+    ("text/attention.h", "? s[i] : hidden;", "? s[i] : splat(0.0f);", "hidden keys weigh something"),
+    ("text/attention.h", "(key < splat(int32_t(end)))", "(key <= splat(int32_t(end)))", "one key beyond the last"),
+    ("text/attention.h", "const F32 a = splat(share(maximum, top)), b = splat(share(next, top));", "const F32 a = splat(share(next, top)), b = splat(share(maximum, top));", "the shares of two ranges swapped"),
+    ("text/attention.h", "args.into.sum[c] = fma(splat(args.next.sum[c]), b, splat(args.into.sum[c]) * a)[0];", "args.into.sum[c] = args.next.sum[c] + args.into.sum[c];", "sums of ranges are merged unshrunk"),
+    ("text/attention.h", "for (uint32_t c = 0; c < n; c++) { own(c, columns[c].begin, all.begin); }\n    values.begin", "values.begin", "keys before those that all columns see"),
+    ("text/attention.h", "for (uint32_t c = 0; c < n; c++) { own(c, all.end, columns[c].end); }", "", "keys behind those that all columns see"),
+    ("text/attention.h", "if (cap != 0) {", "if (cap > 1e9f) {", "the soft cap"),
+    ("text/attention.h", "(shift_right(load_i8(reinterpret_cast<const int8_t*>(p)), 4 * int(half)) & 15) - 8", "(shift_right(load_i8(reinterpret_cast<const int8_t*>(p)), 4 * int(half)) & 15) - 7", "the offset of Q4_0 values"),
+    ("text/append.h", "saturated(x, 65504.0f)", "x", "f16 overflows to infinity"),
+    ("text/elementary.h", "fma(k, splat(0x1.05c61p-29f), fma(k, splat(-0x1.62e43p-1f), x))", "fma(k, splat(-0x1.62e43p-1f), x)", "the second part of ln 2"),
+    ("text/elementary.h", "-0x1.5d58ap+6f", "-0x1.4d58ap+6f", "exp vanishes early"),
+    ("text/lanes.h", "x = x + rotate<8>(x);\n    x = x + rotate<4>(x);\n    x = x + rotate<2>(x);\n    x = x + rotate<1>(x);\n    return x[0];\n}\nWALLABY_KERNEL int32_t", "x = x + rotate<8>(x);\n    x = x + rotate<4>(x);\n    x = x + rotate<2>(x);\n    return x[0];\n}\nWALLABY_KERNEL int32_t", "half of a sum across lanes"),
+    ("text/lanes.h", "for (uint32_t i = 0; i < n; i++) { lanes[i] = p[i]; }", "for (uint32_t i = 0; i + 1 < n; i++) { lanes[i] = p[i]; }", "the tail's last lane"),
+    ("text/append.h", "bits + 0x7fff + (shift_right(bits, 16) & 1)", "bits + 0x8000", "bf16 rounds halves up"),
+]
+
+
+def objects(build, folder):
+    found = []
+    for at, _, names in os.walk(os.path.join(build, folder)):
+        found += [os.path.join(at, name) for name in names if name.endswith(".o")]
+    return sorted(found)
+
+
+def compile_and_run(copy, build, work):
+    """The tests' exit code with the kernels of `copy`; None where they do not compile."""
+    made = []
+    for unit, flags in (("portable", []), ("avx512vnni", AVX512), ("tiles", []), ("isa", []), ("pages", [])):
+        source = os.path.join(copy, "kernels", unit + ".cpp")
+        if not os.path.exists(source):
+            continue
+        made.append(os.path.join(work, unit + ".o"))
+        command = ["g++", *FLAGS, *flags, f"-I{copy}", f"-I{ROOT}/src", "-c", source, "-o", made[-1]]
+        if subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            return None
+    tests = objects(build, "tests/CMakeFiles/unit_tests.dir/unit/kernels")
+    libraries = [os.path.join(build, "src", f"libwallaby_{name}.a")
+                 for name in ("backends", "gguf", "kv", "ops", "threads", "convert", "quant", "base")]
+    libraries = [path for path in libraries if os.path.exists(path)]
+    binary = os.path.join(work, "tests")
+    subprocess.run(["g++", *tests, *made, "-Wl,--start-group", *libraries, "-Wl,--end-group", "-lgtest", "-lgtest_main",
+                    "-lfmt", "-lpthread", "-o", binary], check=True)
+    try:
+        return subprocess.run([binary, "--gtest_brief=1", "--gtest_fail_fast"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False, timeout=600).returncode
+    except subprocess.TimeoutExpired:
+        return 1
+
+
+def try_mutation(mutation, build):
+    """What there is to complain about, or None."""
+    path, old, new, what = mutation
+    with tempfile.TemporaryDirectory() as work:
+        copy = os.path.join(work, "src")
+        shutil.copytree(os.path.join(ROOT, "src", "kernels"), os.path.join(copy, "kernels"))
+        if old != new:
+            target = os.path.join(copy, "kernels", path)
+            with open(target, encoding="utf-8") as file:
+                text = file.read()
+            if text.count(old) != 1:
+                return f"{path}: '{what}' finds its place {text.count(old)} times"
+            with open(target, "w", encoding="utf-8") as file:
+                file.write(text.replace(old, new))
+        code = compile_and_run(copy, build, work)
+        if code is None:
+            return f"{path}: '{what}' does not compile"
+        if old == new:
+            return None if code == 0 else "the tests fail without any mutation"
+        return f"{path}: '{what}' survives" if code == 0 else None
+
+
+def main():
+    build, words = sys.argv[1], sys.argv[2:]
+    chosen = [m for m in MUTATIONS if all(word in m[3] for word in words)]
+    unchanged = try_mutation(("", "", "", "nothing"), build)
+    if unchanged:
+        print(unchanged)
+        return 1
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda m: (m, try_mutation(m, build)), chosen))
+    problems = [problem for _, problem in results if problem]
+    for (path, _, _, what), problem in results:
+        print(problem or f"{path}: '{what}' is caught")
+    print(f"{len(chosen) - len(problems)} of {len(chosen)} mutations caught")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
