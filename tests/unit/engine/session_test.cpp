@@ -23,7 +23,7 @@ struct Fixture {
     std::vector<std::string> warnings;
     std::shared_ptr<engine::Model> model;
 
-    explicit Fixture(const TinyModel& tiny = {}, engine::LoadOptions options = {}) {
+    explicit Fixture(const TinyModel& tiny = {}, const engine::LoadOptions& options = {}) {
         const auto log = [this](base::LogLevel level, std::string_view text) {
             if (level == base::LogLevel::warning) { warnings.emplace_back(text); }
         };
