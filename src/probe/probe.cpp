@@ -11,7 +11,8 @@
 namespace wallaby::probe {
 namespace {
 
-constexpr uint64_t piece_bytes = 4 << 20;      // that a thread reads at a time
+// That a thread reads at a time, at least. Threads that read far apart find more than those that share a stretch.
+constexpr uint64_t min_piece_bytes = 4 << 20;
 constexpr uint64_t chunks_per_thread = 8;      // of a compute loop: so that a late thread does not hold up the others
 constexpr uint64_t max_iterations = 1u << 30;  // of one chunk
 
@@ -39,21 +40,23 @@ class Probe {
         : pool_(pool), options_(options), stop_(stop) {}
 
     Result<Summary> read() const {
-        WALLABY_TRY(base::Arena arena, base::Arena::create(n_pieces() * piece_bytes));
-        uint8_t* const bytes = arena.take(n_pieces() * piece_bytes)->data();
+        const uint64_t piece_bytes = std::max(min_piece_bytes, buffer_bytes() / (4 * pool_.size()) / 64 * 64);
+        const uint64_t n_pieces = std::max<uint64_t>(1, buffer_bytes() / piece_bytes);
+        WALLABY_TRY(base::Arena arena, base::Arena::create(n_pieces * piece_bytes));
+        uint8_t* const bytes = arena.take(n_pieces * piece_bytes)->data();
         // Written once, so that memory backs it.
-        WALLABY_OK(pool_.run(n_pieces(), stop_,
+        WALLABY_OK(pool_.run(n_pieces, stop_,
                              [&](uint64_t i, unsigned) { std::memset(bytes + i * piece_bytes, 1, piece_bytes); }));
         // The first run shows that the pool takes jobs here: the others need no look.
         const auto pass = [&](uint64_t n_passes) {
             return seconds_of([&] {
-                (void)pool_.run(n_passes * n_pieces(), stop_, [&](uint64_t i, unsigned) {
-                    (void)options_.loops.read(bytes + i % n_pieces() * piece_bytes, piece_bytes);
+                (void)pool_.run(n_passes * n_pieces, stop_, [&](uint64_t i, unsigned) {
+                    (void)options_.loops.read(bytes + i % n_pieces * piece_bytes, piece_bytes);
                 });
             });
         };
         const auto n_passes = uint64_t(std::clamp(options_.seconds / pass(1), 1.0, 1e6));
-        return repeat([&] { return double(n_passes * n_pieces() * piece_bytes) / pass(n_passes); });
+        return repeat([&] { return double(n_passes * n_pieces * piece_bytes) / pass(n_passes); });
     }
 
     Result<Summary> compute(Loops::Compute loop, double ops_per_iteration) const {
@@ -73,10 +76,9 @@ class Probe {
     }
 
   private:
-    uint64_t n_pieces() const {
-        const uint64_t n = options_.buffer_bytes != 0 ? options_.buffer_bytes
-                                                      : read_buffer_bytes(base::l3_bytes(), base::available_memory());
-        return std::max<uint64_t>(1, n / piece_bytes);
+    uint64_t buffer_bytes() const {
+        return options_.buffer_bytes != 0 ? options_.buffer_bytes
+                                          : read_buffer_bytes(base::l3_bytes(), base::available_memory());
     }
     template <class Rate>
     Result<Summary> repeat(const Rate& rate) const {
