@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/cpu.h"
+#include "base/processor.h"
 #include "kernels/pages.h"
 
 namespace {
@@ -193,7 +194,7 @@ int main(int argc, char** argv) {
         gb = double(n_bytes) / shortest_of_pieces(n_bytes / piece, read) / 1e9;
     }
     fmt::print("{} on {}: f32 {:.1f} GFLOP/s, int8 {:.1f} GOP/s, reads {:.1f} GB/s\n\n", kernels::name_of(*isa),
-               base::cpu_name(), f32, int8, gb);
+               base::processor_name(), f32, int8, gb);
     fmt::print("prompt: 64 rows at 4096 keys\n  type   head  group  GFLOP/s  of f32\n");
     for (const Type type : {Type::f16, Type::q8_0}) {
         for (const uint32_t head : {64u, 128u}) {

@@ -1,7 +1,6 @@
 #include "base/cpu.h"
 
 #include <cstdint>
-#include <cstring>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -51,20 +50,8 @@ CpuFeatures cpu_features() {
     f.avx512bf16 = has_zmm && bit(seven_one.eax, 5);
     return f;
 }
-
-std::string cpu_name() {
-    char name[48];
-    for (uint32_t i = 0; i < 3; i++) {
-        const Registers r = cpuid(0x80000002 + i);
-        std::memcpy(name + 16 * i, &r, sizeof(r));
-    }
-    std::string text(name, strnlen(name, sizeof(name)));
-    while (!text.empty() && text.back() == ' ') { text.pop_back(); }
-    return text.substr(std::min(text.find_first_not_of(' '), text.size()));
-}
 #else
 CpuFeatures cpu_features() { return {}; }
-std::string cpu_name() { return {}; }
 #endif
 
 }  // namespace wallaby::base

@@ -1,6 +1,5 @@
 // What this processor can do and what the operating system lets it.
 #pragma once
-#include <string>
 
 namespace wallaby::base {
 
@@ -13,7 +12,5 @@ struct CpuFeatures {
 };
 
 CpuFeatures cpu_features();
-// The model's name as the processor tells it ("AMD EPYC 9R14"); empty where it does not.
-std::string cpu_name();
 
 }  // namespace wallaby::base

@@ -4,7 +4,7 @@
 
 #include "backends/backend.h"
 #include "base/cpu.h"
-#include "base/system.h"
+#include "base/processor.h"
 #include "threads/cpus.h"
 
 namespace wallaby::cli {
@@ -34,7 +34,7 @@ Result<std::string> describe_cpu(const std::string& isa, bool as_json) {
     const std::vector<backends::InstructionSet> sets = backends::instruction_sets();
     const threads::CpuCount count = threads::count_cpus();
     const bool is_wish = !isa.empty() && isa != "auto";
-    const std::string name = base::cpu_name().empty() ? "unknown" : base::cpu_name();
+    const std::string name = base::processor_name();
     if (as_json) {
         nlohmann::ordered_json out{{"cpu", name}, {"features", features}, {"isa", used}, {"asked_for", is_wish}};
         for (const backends::InstructionSet& s : sets) { out["instruction_sets"][s.name] = s.why_not; }

@@ -23,6 +23,15 @@ uint32_t rows_per_block(uint32_t n_group) { return std::max(1u, block_columns / 
 // Floats of a Gathered of n columns.
 uint64_t gathered_len(uint64_t n, uint32_t head) { return align((2 + uint64_t(head)) * n); }
 
+// The first position that a row at `position` sees.
+uint32_t first_seen(const ops::Attend& spec, uint32_t position) {
+    return spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window;
+}
+
+uint64_t ranges_of(const Settings& settings) {
+    return (uint64_t(settings.n_ctx) + kernels::range_keys - 1) / kernels::range_keys;
+}
+
 kernels::Gathered gathered(float* at, uint64_t n) { return {at, at + n, at + 2 * n}; }
 
 // The attends of a model by what they ask of scratch.
@@ -125,7 +134,7 @@ uint64_t CpuExecutable::attend_worker_bytes(const ops::Model& model, const Setti
 }
 
 uint64_t CpuExecutable::partial_bytes(const ops::Model& model, const Settings& settings) {
-    const uint64_t n_ranges = (uint64_t(settings.n_ctx) + kernels::range_keys - 1) / kernels::range_keys;
+    const uint64_t n_ranges = ranges_of(settings);
     const uint64_t n_rows = std::min(settings.n_batch, max_split_rows);
     uint64_t n = 0;
     for_each_attend(model, [&](const ops::Attend& spec, const ops::State& s) {
@@ -152,7 +161,7 @@ CpuExecutable::Job CpuExecutable::attend_job(const ops::Op& op) {
         for (uint32_t i = 0; i < block.n_rows; i++) {
             const uint32_t position = batch_->rows[rows[block.first_row + i]].position;
             end = std::max(end, position + 1);
-            begin = std::min(begin, spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window);
+            begin = std::min(begin, first_seen(spec, position));
         }
         block.first_range = begin / kernels::range_keys;
         block.end_range = (end + kernels::range_keys - 1) / kernels::range_keys;
@@ -212,7 +221,7 @@ CpuExecutable::BlockArgs CpuExecutable::block_args(const Job& job, const Block& 
         }
         for (uint32_t g = 0; g < b.n_group; g++) {
             const uint32_t c = i * b.n_group + g, head = kv_head * b.n_group + g;
-            begin[c] = spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window;
+            begin[c] = first_seen(spec, position);
             end[c] = position + 1;
             factor[c] = float(scale);
             b.out[c] = row(op.out[0], r) + uint64_t(head) * s.head;
@@ -307,7 +316,7 @@ void CpuExecutable::run_split(const Job& job, uint64_t task, unsigned worker) {
     const uint32_t n = b.attend.n_columns;
     const uint64_t unit = index * n_heads + kv_head;
     // A row has its own place for each of its ranges, whatever block it is in.
-    const uint64_t max_ranges = (uint64_t(plan_.settings.n_ctx) + kernels::range_keys - 1) / kernels::range_keys;
+    const uint64_t max_ranges = ranges_of(plan_.settings);
     uint64_t first_row = 0;
     for (size_t i = 0; i < index; i++) { first_row += job.blocks[i].n_rows; }
     const uint64_t row_len = n_heads * max_ranges * gathered_len(b.n_group, head);

@@ -80,42 +80,24 @@ WALLABY_KERNEL F32 min(F32 a, F32 b) { return a < b ? a : b; }
 WALLABY_KERNEL I32 max(I32 a, I32 b) { return a > b ? a : b; }
 WALLABY_KERNEL F32 abs(F32 x) { return from_bits(bits_of(x) & 0x7fffffff); }
 
-template <int N>
-WALLABY_KERNEL auto rotate(F32 x) {
-    return __builtin_shufflevector(x, x, (0 + N) % 16, (1 + N) % 16, (2 + N) % 16, (3 + N) % 16, (4 + N) % 16,
-                                   (5 + N) % 16, (6 + N) % 16, (7 + N) % 16, (8 + N) % 16, (9 + N) % 16, (10 + N) % 16,
-                                   (11 + N) % 16, (12 + N) % 16, (13 + N) % 16, (14 + N) % 16, (15 + N) % 16);
-}
-template <int N>
-WALLABY_KERNEL auto rotate(I32 x) {
+template <int N, class Vector>
+WALLABY_KERNEL Vector rotate(Vector x) {
     return __builtin_shufflevector(x, x, (0 + N) % 16, (1 + N) % 16, (2 + N) % 16, (3 + N) % 16, (4 + N) % 16,
                                    (5 + N) % 16, (6 + N) % 16, (7 + N) % 16, (8 + N) % 16, (9 + N) % 16, (10 + N) % 16,
                                    (11 + N) % 16, (12 + N) % 16, (13 + N) % 16, (14 + N) % 16, (15 + N) % 16);
 }
 
 // The tree of every sum across lanes: lane i + lane i+8, then 4, 2, 1 apart.
-WALLABY_KERNEL float sum(F32 x) {
+template <class Vector>
+WALLABY_KERNEL auto sum(Vector x) {
     x = x + rotate<8>(x);
     x = x + rotate<4>(x);
     x = x + rotate<2>(x);
     x = x + rotate<1>(x);
     return x[0];
 }
-WALLABY_KERNEL int32_t sum(I32 x) {
-    x = x + rotate<8>(x);
-    x = x + rotate<4>(x);
-    x = x + rotate<2>(x);
-    x = x + rotate<1>(x);
-    return x[0];
-}
-WALLABY_KERNEL float largest(F32 x) {
-    x = max(x, rotate<8>(x));
-    x = max(x, rotate<4>(x));
-    x = max(x, rotate<2>(x));
-    x = max(x, rotate<1>(x));
-    return x[0];
-}
-WALLABY_KERNEL int32_t largest(I32 x) {
+template <class Vector>
+WALLABY_KERNEL auto largest(Vector x) {
     x = max(x, rotate<8>(x));
     x = max(x, rotate<4>(x));
     x = max(x, rotate<2>(x));
