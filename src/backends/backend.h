@@ -83,9 +83,16 @@ class Backend {
 // The back end that defines each op: plain C++, sums in double, one rounding to float32 per op (docs/numerics.md).
 // The pool must outlive what it makes.
 std::unique_ptr<Backend> make_reference(threads::Pool& pool);
-// The fast one: packed weights, integer dot products, the same bits on every instruction set. isa: "auto" or empty for
-// the best that this CPU has, or one by name (kernels/kernels.h). The pool must outlive what it makes.
-Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa);
+// Where the matrices of a model are while it runs.
+enum class WeightsIn : uint8_t {
+    memory,  // packed when the model is loaded
+    file,    // read, checked and packed in pieces as they are used: for models larger than memory
+};
+// The fast one: packed weights, integer dot products, the same bits on every instruction set and wherever the weights
+// are. isa: "auto" or empty for the best that this CPU has, or one by name (kernels/kernels.h). The pool must outlive
+// what it makes.
+Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa,
+                                          WeightsIn weights_in = WeightsIn::memory);
 
 // An instruction set that people may name, and why it cannot be used on this machine (empty: it can).
 struct InstructionSet {

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
+#include <optional>
 
 #include "base/checked.h"
+#include "base/mapping.h"
 
 namespace wallaby::base {
 namespace {
@@ -46,10 +49,23 @@ class FileSource final : public ByteSource {
         return {};
     }
 
+    std::span<const uint8_t> bytes() const override {
+        std::call_once(mapped_, [this] {
+            if (size_ == 0) { return; }
+            if (auto mapping = Mapping::create(fd_, size_, path_); mapping.ok()) {
+                mapping_.emplace(*std::move(mapping));
+            }
+        });
+        return mapping_ ? mapping_->bytes() : std::span<const uint8_t>();
+    }
+    Result<void> check_bytes() const override { return mapping_ ? mapping_->check() : Result<void>(); }
+
   private:
     int fd_;
     uint64_t size_;
     std::string path_;
+    mutable std::once_flag mapped_;
+    mutable std::optional<Mapping> mapping_;
 };
 
 }  // namespace

@@ -31,6 +31,11 @@ class ByteSource {
     virtual Result<void> read(uint64_t offset, std::span<uint8_t> out) const = 0;
     // For messages: a path, or a description.
     virtual const std::string& name() const = 0;
+    // All bytes where they lie in memory, for as long as the source does; empty where there is no such place. Those of
+    // a file are mapped when this is first called; thread-safe. A file may lose bytes meanwhile: whoever has used some
+    // asks check_bytes() before relying on what came of it.
+    virtual std::span<const uint8_t> bytes() const { return {}; }
+    virtual Result<void> check_bytes() const { return {}; }
 };
 
 // Opens a regular file for reading.
@@ -43,6 +48,7 @@ class MemorySource final : public ByteSource {
     uint64_t size() const override { return bytes_.size(); }
     Result<void> read(uint64_t offset, std::span<uint8_t> out) const override;
     const std::string& name() const override { return name_; }
+    std::span<const uint8_t> bytes() const override { return bytes_; }
 
   private:
     std::span<const uint8_t> bytes_;

@@ -135,6 +135,8 @@ void ModelFlags::add_engine(CLI::App& app) {
         ->type_name("NAME")
         ->check(CLI::IsMember({"cpu", "reference"}))
         ->capture_default_str();
+    app.add_flag("--mmap", mmap,
+                 "leave the weights in the file and read them as they are used: slower, for models larger than memory");
 }
 
 Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop) {
@@ -144,6 +146,7 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     options.n_batch = flags.n_batch;
     options.backend = flags.backend == "reference" ? engine::BackendKind::reference : engine::BackendKind::cpu;
     options.isa = flags.isa;
+    options.weights_in = flags.weights_in();
     options.rope_freq_base = flags.rope_freq_base;
     options.rope_freq_scale = flags.rope_freq_scale;
     WALLABY_TRY(options.k_type, kv_type("--ctk", flags.k_type));

@@ -60,12 +60,13 @@ struct ModelFlags {
     std::string k_type = "f16", v_type = "f16";
     std::string backend = "cpu", isa = "auto";
     double rope_freq_base = 0, rope_freq_scale = 0;
-    bool verbose = false;
+    bool mmap = false, verbose = false;
 
+    backends::WeightsIn weights_in() const { return mmap ? backends::WeightsIn::file : backends::WeightsIn::memory; }
     void add_model(CLI::App& app);
     void add_context(CLI::App& app);
     void add_isa(CLI::App& app);     // which kernels
-    void add_engine(CLI::App& app);  // and which back end
+    void add_engine(CLI::App& app);  // which back end, and where its weights are
 };
 
 // The model that -m names. Without -m it is joey, and a line on standard error that says so.

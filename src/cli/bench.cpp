@@ -23,10 +23,11 @@ namespace {
 // What runs the tests, and the loops that say what it could reach.
 struct Engine {
     std::string backend, isa;
+    backends::WeightsIn weights_in = backends::WeightsIn::memory;
 
     Result<std::unique_ptr<backends::Backend>> make(threads::Pool& pool) const {
         if (backend == "reference") { return backends::make_reference(pool); }
-        return backends::make_cpu(pool, isa);
+        return backends::make_cpu(pool, isa, weights_in);
     }
 };
 
@@ -39,7 +40,7 @@ struct Flags {
     uint64_t seed = 1;
     bool no_warmup = false, no_probe = false, cold = false, progress = false;
     std::string output = "md";
-    ModelFlags engine;  // --isa and --backend
+    ModelFlags engine;  // --isa, --backend, --mmap
 };
 
 // A model to measure: where it comes from, opened anew for each load.
@@ -106,6 +107,11 @@ Result<Request> request_of(const Flags& flags) {
     Request request;
     WALLABY_TRY(request.engine.isa, backends::instruction_set(flags.engine.isa));
     request.engine.backend = flags.engine.backend;
+    request.engine.weights_in = flags.engine.weights_in();
+    if (flags.engine.mmap && request.engine.backend == "reference") {
+        return Error{
+            ErrorCode::unsupported, "the reference back end holds its weights in memory", {"", "--mmap", {}}, ""};
+    }
     bench::Lists& lists = request.lists;
     const auto take = [](auto& list, auto parsed) -> Result<void> {  // a flag that was not given leaves the default
         if (!parsed.ok()) { return parsed.error(); }
@@ -193,6 +199,7 @@ class Bench {
     Result<void> first_load(const Subject& subject) {
         row_ = {};
         row_.backend = request_.engine.backend;
+        row_.use_mmap = request_.engine.weights_in == backends::WeightsIn::file;
         row_.isa = request_.engine.backend == "reference" ? "portable" : request_.engine.isa;
         std::set<std::string> files;
         {

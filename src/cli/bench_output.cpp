@@ -91,6 +91,7 @@ Json to_json(const BenchRow& r) {
     row["peak_rss_bytes"] = r.peak_rss_bytes;
     row["planned_bytes"] = r.planned_bytes;
     row["isa"] = r.isa;
+    row["use_mmap"] = r.use_mmap;
     put_rates(row, "", r.probe ? r.probe->best : probe::Rates{});
     put_rates(row, "_median", r.probe ? r.probe->median : probe::Rates{});
     row["test"] = r.test.name();

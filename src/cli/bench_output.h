@@ -14,6 +14,7 @@ namespace wallaby::cli {
 // One test done.
 struct BenchRow {
     std::string model_filename, model_type, backend, isa;
+    bool use_mmap = false;
     uint64_t model_size = 0, model_n_params = 0;  // bytes and weights of the tensors
     uint32_t n_batch = 0, n_threads = 0;
     quant::Type k_type = quant::Type::f16, v_type = quant::Type::f16;

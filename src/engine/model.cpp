@@ -19,8 +19,12 @@ uint32_t choose_n_ctx(const ops::Model& model, const LoadOptions& options) {
 std::string gib(uint64_t n_bytes) { return fmt::format("{:.2f} GiB", double(n_bytes) / double(1u << 30)); }
 
 Result<std::unique_ptr<backends::Backend>> make_backend(const LoadOptions& options, threads::Pool& pool) {
-    if (options.backend == BackendKind::reference) { return backends::make_reference(pool); }
-    return backends::make_cpu(pool, options.isa);
+    if (options.backend == BackendKind::cpu) { return backends::make_cpu(pool, options.isa, options.weights_in); }
+    if (options.weights_in != backends::WeightsIn::memory) {
+        return Error{
+            ErrorCode::unsupported, "the reference back end holds its weights in memory", {}, "Leave out --mmap"};
+    }
+    return backends::make_reference(pool);
 }
 
 Result<void> check_memory(const std::string& path, const backends::MemoryPlan& plan) {
@@ -31,7 +35,7 @@ Result<void> check_memory(const std::string& path, const backends::MemoryPlan& p
                              gib(plan.total()), gib(plan.weight_bytes), gib(plan.state_bytes), gib(plan.scratch_bytes),
                              gib(*available)),
                  {path, "", {}},
-                 "Use a smaller -c or a smaller model"};
+                 "Use --mmap to leave the weights in the file, a smaller -c, or a smaller model"};
 }
 
 }  // namespace

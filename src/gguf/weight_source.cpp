@@ -25,6 +25,14 @@ class GgufSource final : public WeightSource {
         }
         return set_.sources.at(tensor.shard)->read(tensor.offset + offset, out);
     }
+    std::span<const uint8_t> bytes(const Tensor& tensor) const override {
+        const std::span<const uint8_t> all = set_.sources.at(tensor.shard)->bytes();
+        const auto end = base::checked_add(tensor.offset, tensor.n_bytes);
+        return end && *end <= all.size() ? all.subspan(tensor.offset, tensor.n_bytes) : std::span<const uint8_t>();
+    }
+    Result<void> check_bytes(const Tensor& tensor) const override {
+        return set_.sources.at(tensor.shard)->check_bytes();
+    }
 
   private:
     ShardSet set_;

@@ -20,6 +20,11 @@ class WeightSource {
     virtual const std::string& file_of(const Tensor&) const { return metadata().file(); }
     // Fills `out` with the tensor's bytes from `offset` (bytes within the tensor). Thread-safe.
     virtual Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const = 0;
+    // The tensor's bytes where they lie in memory or are mapped into it, for as long as the source does; empty where
+    // there is no such place. Thread-safe. A file may lose bytes meanwhile: whoever has used some asks check_bytes()
+    // before relying on what came of it.
+    virtual std::span<const uint8_t> bytes(const Tensor&) const { return {}; }
+    virtual Result<void> check_bytes(const Tensor&) const { return {}; }
 };
 
 // Opens a GGUF file; reads its header, no tensor data. The first file of a split set opens the whole set (shards.h).

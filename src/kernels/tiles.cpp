@@ -78,6 +78,78 @@ void interleave(const uint8_t* const* from, uint64_t offset, uint8_t* to) {
     for (uint32_t r = 0; r < tile_rows; r++) { std::memcpy(to + size * r, from[r] + offset, size); }
 }
 
+// Units that follow each other, 16 bytes of them, by squares of numbers in vectors.
+template <class T>
+using Vector [[gnu::vector_size(16)]] = T;
+template <class T>
+Vector<T> load(const uint8_t* at) {
+    Vector<T> x;
+    std::memcpy(&x, at, sizeof(x));
+    return x;
+}
+template <class T>
+void store(uint8_t* at, Vector<T> x) {
+    std::memcpy(at, &x, sizeof(x));
+}
+
+// Four units of 4 bytes.
+void interleave_dwords(const uint8_t* const* from, uint64_t offset, uint8_t* to) {
+    for (uint32_t r = 0; r < tile_rows; r += 4) {
+        Vector<uint32_t> x[4];
+        for (uint32_t i = 0; i < 4; i++) { x[i] = load<uint32_t>(from[r + i] + offset); }
+        const auto a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5);
+        const auto b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
+        const auto c = __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
+        const auto d = __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
+        uint8_t* const at = to + sizeof(uint32_t) * r;
+        store<uint32_t>(at, __builtin_shufflevector(a, b, 0, 1, 4, 5));
+        store<uint32_t>(at + 64, __builtin_shufflevector(a, b, 2, 3, 6, 7));
+        store<uint32_t>(at + 128, __builtin_shufflevector(c, d, 0, 1, 4, 5));
+        store<uint32_t>(at + 192, __builtin_shufflevector(c, d, 2, 3, 6, 7));
+    }
+}
+
+// Eight units of 2 bytes.
+void interleave_words(const uint8_t* const* from, uint64_t offset, uint8_t* to) {
+    using Words = Vector<uint16_t>;
+    const auto low = [](Words x, Words y) { return __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11); };
+    const auto high = [](Words x, Words y) { return __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15); };
+    for (uint32_t r = 0; r < tile_rows; r += 8) {
+        Words x[8];
+        for (uint32_t i = 0; i < 8; i++) { x[i] = load<uint16_t>(from[r + i] + offset); }
+        // Each round pairs a row with the one four below it: after three, rows are columns.
+        for (int round = 0; round < 3; round++) {
+            Words y[8];
+            for (uint32_t i = 0; i < 4; i++) {
+                y[2 * i] = low(x[i], x[i + 4]);
+                y[2 * i + 1] = high(x[i], x[i + 4]);
+            }
+            std::memcpy(x, y, sizeof(x));
+        }
+        for (uint32_t i = 0; i < 8; i++) { store<uint16_t>(to + 32 * i + sizeof(uint16_t) * r, x[i]); }
+    }
+}
+
+// The units from the first one on that lie in a row of 16 bytes: 4 of 4 bytes, or 1.
+size_t n_together(std::span<const Unit> units) {
+    if (units.size() < 4 || units[0].size != 4) { return 1; }
+    for (uint16_t i = 1; i < 4; i++) {
+        if (units[i].size != 4 || units[i].offset != units[0].offset + 4 * i) { return 1; }
+    }
+    return 4;
+}
+
+// Rows of plain numbers, each a unit.
+void pack_numbers(uint32_t size, const uint8_t* const* from, uint64_t n_bytes, uint8_t* tile) {
+    uint64_t at = 0;
+    for (; at + 16 <= n_bytes; at += 16, tile += tile_rows * 16) {
+        (size == 4 ? interleave_dwords : interleave_words)(from, at, tile);
+    }
+    for (; at < n_bytes; at += size, tile += tile_rows * size) {
+        (size == 4 ? interleave<4> : interleave<2>)(from, at, tile);
+    }
+}
+
 }  // namespace
 
 uint64_t tile_bytes(quant::Type type, uint32_t n_in) { return tile_rows * row_bytes(type, n_in); }
@@ -109,14 +181,20 @@ void pack_tile(quant::Type type, uint32_t n_in, const uint8_t* rows, uint32_t n_
     }
     const uint8_t* from[tile_rows];
     for (uint32_t r = 0; r < tile_rows; r++) { from[r] = rows + r * n_bytes; }
+    if (units.size() == 1) { return pack_numbers(units[0].size, from, n_bytes, tile); }
     for (uint64_t block = 0; block < n_bytes; block += block_bytes) {
-        for (const Unit& unit : units) {
-            if (unit.size == 4) {
-                interleave<4>(from, block + unit.offset, tile);
+        for (size_t i = 0; i < units.size();) {
+            const size_t n = n_together(units.subspan(i));
+            const uint64_t offset = block + units[i].offset;
+            if (n == 4) {
+                interleave_dwords(from, offset, tile);
+            } else if (units[i].size == 4) {
+                interleave<4>(from, offset, tile);
             } else {
-                interleave<2>(from, block + unit.offset, tile);
+                interleave<2>(from, offset, tile);
             }
-            tile += tile_rows * unit.size;
+            tile += tile_rows * units[i].size * n;
+            i += n;
         }
     }
 }

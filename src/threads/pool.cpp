@@ -147,13 +147,31 @@ void Pool::leave() {
     }
 }
 
+// What a thread does next; empty when all is taken.
+Pool::Stretch Pool::take(const Job& job) {
+    if (!job.in_stretches) {
+        const uint64_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
+        return {chunk, std::min(chunk + 1, job.n_chunks)};
+    }
+    // Three quarters of a fair share of what is left: a thread that is held up keeps the others from no more than that.
+    Stretch taken{next_chunk_.load(std::memory_order_relaxed), 0};
+    do {
+        if (taken.begin >= job.n_chunks) { return {}; }
+        const uint64_t fair = (job.n_chunks - taken.begin) / size();
+        taken.end = taken.begin + std::max<uint64_t>(1, fair - fair / 4);
+    } while (!next_chunk_.compare_exchange_weak(taken.begin, taken.end, std::memory_order_relaxed));
+    return taken;
+}
+
 void Pool::work_on(Job job, unsigned worker) {
     const base::FloatEnvironment standard;  // of this thread, for as long as it works
     is_inside_work = true;
-    while (!job.stop->stop_requested()) {
-        const uint64_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
-        if (chunk >= job.n_chunks) { break; }
-        job.call(job.work, chunk, worker);
+    for (Stretch now = take(job); now.begin < now.end; now = take(job)) {
+        for (; now.begin < now.end; now.begin++) {
+            if (job.stop->stop_requested()) { break; }
+            job.call(job.work, now.begin, worker);
+        }
+        if (now.begin < now.end) { break; }
     }
     is_inside_work = false;
 }

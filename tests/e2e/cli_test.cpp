@@ -77,6 +77,8 @@ TEST_F(Cli, InstructionSetsAreNamedForcedAndExplained) {
     };
     EXPECT_EQ(with(run, "--isa", "portable"), with(run, "--isa", "auto"));
     EXPECT_NE(with(run, "--backend", "reference"), "");
+    EXPECT_EQ(with(run, "--mmap", "--isa=auto"), with(run, "--isa", "auto"));
+    expect_failure(wallaby_run({"run", "-m", model_, "--backend", "reference", "--mmap", "x"}), 1, "--mmap");
     expect_failure(wallaby_run({"run", "-m", model_, "--backend", "gpu", "x"}), 2, "gpu");
 }
 

@@ -14,15 +14,16 @@
 namespace {
 
 using namespace wallaby;
+using backends::WeightsIn;
 using wallaby::testing::Digest;
 using wallaby::testing::must;
 using wallaby::testing::Runner;
 
 // Logits of a prompt in one step and of n_decode greedy steps after it.
 std::string digest_of(const char* model, const char* type, quant::Type kv, size_t n_prompt, size_t n_decode,
-                      const char* backend = "reference") {
+                      const char* backend = "reference", WeightsIn weights_in = WeightsIn::memory) {
     const auto source = must(convert::open_synthetic(model, type, 1));
-    Runner runner(*source, {.n_ctx = 320, .kv = kv, .backend = backend});
+    Runner runner(*source, {.n_ctx = 320, .kv = kv, .backend = backend, .weights_in = weights_in});
     std::vector<int32_t> tokens;
     for (size_t i = 0; i < n_prompt; i++) { tokens.push_back(int32_t((1 + 7919 * i) % 509)); }
     Digest digest;
@@ -128,6 +129,13 @@ TEST_P(GoldenTinyDigests, CpuMoe) {
 
 TEST_P(GoldenTinyDigests, CpuWindow) {
     EXPECT_EQ(digest_of("tiny-window", GetParam().type, quant::Type::f16, 10, 1, "auto"), GetParam().cpu_window);
+}
+
+// Packed as they are used, from a source that has to be read.
+TEST_P(GoldenTinyDigests, CpuInFile) {
+    const Row& row = GetParam();
+    EXPECT_EQ(digest_of("tiny-dense", row.type, quant::Type::f32, 8, 1, "auto", WeightsIn::file), row.cpu_dense);
+    EXPECT_EQ(digest_of("tiny-moe", row.type, quant::Type::f16, 4, 1, "auto", WeightsIn::file), row.cpu_moe);
 }
 
 // Over the ends of pages (64 keys) and of a range (256).

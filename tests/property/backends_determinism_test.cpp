@@ -81,6 +81,9 @@ void expect_invariant(const gguf::WeightSource& source, uint32_t n_tokens, uint3
     const auto fastest = expect_invariant(source, n_tokens, n_ctx, kv, "auto");
     Runner portable(source, {.n_ctx = n_ctx, .n_threads = 2, .kv = kv, .backend = "portable"});
     expect_same_bits(portable.feed(some_tokens(n_tokens, portable.n_vocab(), 1), 31), fastest, "portable");
+    Runner in_file(
+        source, {.n_ctx = n_ctx, .n_threads = 2, .kv = kv, .backend = "auto", .weights_in = backends::WeightsIn::file});
+    expect_same_bits(in_file.feed(some_tokens(n_tokens, in_file.n_vocab(), 1), 31), fastest, "weights in the file");
 }
 
 const std::pair<const char*, TinyModel> models_made_here[] = {

@@ -34,6 +34,7 @@ struct RunnerOptions {
     uint32_t n_threads = 1;
     quant::Type kv = quant::Type::f32;
     std::string backend = "reference";  // or the instruction set of the CPU back end: "auto", "portable" …
+    backends::WeightsIn weights_in = backends::WeightsIn::memory;
 };
 
 class Runner {
@@ -46,8 +47,9 @@ class Runner {
         build.n_ctx = options.n_ctx;
         model_ = must(models::build(source, build));
         if (edit) { edit(model_); }
-        const auto backend = options.backend == "reference" ? backends::make_reference(pool_)
-                                                            : must(backends::make_cpu(pool_, options.backend));
+        const auto backend = options.backend == "reference"
+                                 ? backends::make_reference(pool_)
+                                 : must(backends::make_cpu(pool_, options.backend, options.weights_in));
         const auto plan = must(backend->plan(model_, {options.n_ctx, options.n_seqs, 128, options.kv, options.kv}));
         executable_ = must(backend->compile(model_, source, plan, {}, {}));
         pages_ = std::make_unique<kv::PagePool>(plan.n_pages);

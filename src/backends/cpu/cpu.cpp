@@ -8,7 +8,8 @@ namespace {
 
 class CpuBackend final : public Backend {
   public:
-    CpuBackend(threads::Pool& pool, const kernels::Table& kernels) : pool_(pool), kernels_(kernels) {}
+    CpuBackend(threads::Pool& pool, const kernels::Table& kernels, WeightsIn weights_in)
+        : pool_(pool), kernels_(kernels), weights_in_(weights_in) {}
 
     Result<MemoryPlan> plan(const ops::Model& model, const Settings& settings) const override {
         WALLABY_OK(check_settings(model, settings));
@@ -16,15 +17,16 @@ class CpuBackend final : public Backend {
         plan.settings = settings;
         plan.n_pages = kv::pages_for(settings.n_ctx) * settings.n_seqs;
         WALLABY_TRY(plan.n_slots, slots_of(model, settings));
-        plan.weight_bytes = cpu::Weights::planned_bytes(model);
+        plan.weight_bytes = cpu::Weights::planned_bytes(model, weights_in_);
         WALLABY_TRY(plan.state_bytes, cpu::CpuExecutable::state_bytes(model, plan));
-        plan.scratch_bytes = cpu::CpuExecutable::scratch_sizes(model, settings, kernels_).total(pool_.size());
+        plan.scratch_bytes =
+            cpu::CpuExecutable::scratch_sizes(model, settings, kernels_, weights_in_).total(pool_.size());
         return plan;
     }
     Result<std::unique_ptr<Executable>> compile(const ops::Model& model, const gguf::WeightSource& source,
                                                 const MemoryPlan& plan, const base::Progress& progress,
                                                 std::stop_token stop) const override {
-        auto executable = std::make_unique<cpu::CpuExecutable>(model, plan, kernels_, pool_);
+        auto executable = std::make_unique<cpu::CpuExecutable>(model, plan, kernels_, weights_in_, pool_);
         WALLABY_OK(executable->load(source, progress, stop));
         return std::unique_ptr<Executable>(std::move(executable));
     }
@@ -32,13 +34,14 @@ class CpuBackend final : public Backend {
   private:
     threads::Pool& pool_;
     const kernels::Table& kernels_;
+    WeightsIn weights_in_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa) {
+Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa, WeightsIn weights_in) {
     WALLABY_TRY(const kernels::Isa chosen, kernels::choose(isa, base::cpu_features()));
-    return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(pool, kernels::table(chosen)));
+    return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(pool, kernels::table(chosen), weights_in));
 }
 
 std::vector<InstructionSet> instruction_sets() {

@@ -17,14 +17,19 @@ std::vector<Schedule> CpuExecutable::schedules(const ops::Model& model, const ke
 }
 
 CpuExecutable::CpuExecutable(const ops::Model& model, const MemoryPlan& plan, const kernels::Table& kernels,
-                             threads::Pool& pool)
-    : model_(model), plan_(plan), kernels_(kernels), pool_(pool), schedules_(schedules(model, kernels)) {}
+                             WeightsIn weights_in, threads::Pool& pool)
+    : model_(model),
+      plan_(plan),
+      kernels_(kernels),
+      weights_in_(weights_in),
+      pool_(pool),
+      schedules_(schedules(model, kernels)) {}
 
 Result<void> CpuExecutable::load(const gguf::WeightSource& source, const base::Progress& progress,
                                  const std::stop_token& stop) {
-    WALLABY_TRY(weights_, Weights::load(model_, source, pool_, progress, stop));
+    WALLABY_TRY(weights_, Weights::load(model_, source, weights_in_, pool_, progress, stop));
     WALLABY_OK(allocate_states());
-    const ScratchSizes sizes = scratch_sizes(model_, plan_.settings, kernels_);
+    const ScratchSizes sizes = scratch_sizes(model_, plan_.settings, kernels_, weights_in_);
     // Each piece rounded up to the arena's alignment.
     WALLABY_TRY(scratch_arena_, base::Arena::create(sizes.total(pool_.size()) + 5 * base::Arena::alignment));
     const auto floats = [&](uint64_t n) {
@@ -43,7 +48,7 @@ Result<void> CpuExecutable::load(const gguf::WeightSource& source, const base::P
 }
 
 ScratchSizes CpuExecutable::scratch_sizes(const ops::Model& model, const Settings& settings,
-                                          const kernels::Table& kernels) {
+                                          const kernels::Table& kernels, WeightsIn weights_in) {
     ScratchSizes sizes;
     const uint64_t n_batch = settings.n_batch;
     const std::vector<Schedule> all = schedules(model, kernels);
@@ -57,7 +62,7 @@ ScratchSizes CpuExecutable::scratch_sizes(const ops::Model& model, const Setting
         for (const ops::Op& op : model.programs[p].ops) {
             const ops::WeightId id = op.weight[0];
             if (std::holds_alternative<ops::Matmul>(op.spec)) {
-                sizes.worker = std::max(sizes.worker, matmul_worker_bytes(model.weights[id], kernels));
+                sizes.worker = std::max(sizes.worker, matmul_worker_bytes(model.weights[id], kernels, weights_in));
             } else if (std::holds_alternative<ops::Embed>(op.spec)) {
                 sizes.worker =
                     std::max(sizes.worker,
@@ -122,7 +127,12 @@ void CpuExecutable::run_step(const Step& step) {
             return run_scan(*job.op, task);
         }
     };
-    for_each(n_tasks, 1, run_task);
+    const bool only_matmuls = std::ranges::all_of(jobs_, [](const Job& job) { return job.input != nullptr; });
+    if (n_tasks > 1 && only_matmuls) {
+        if (auto ran = pool_.run_stretches(n_tasks, stop_, run_task); !ran.ok()) { fail(std::move(ran).error()); }
+    } else {
+        for_each(n_tasks, 1, run_task);
+    }
 }
 
 Result<void> CpuExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) {

@@ -34,11 +34,13 @@ struct Cache {
 
 class CpuExecutable final : public Executable {
   public:
-    CpuExecutable(const ops::Model& model, const MemoryPlan& plan, const kernels::Table& kernels, threads::Pool& pool);
+    CpuExecutable(const ops::Model& model, const MemoryPlan& plan, const kernels::Table& kernels, WeightsIn weights_in,
+                  threads::Pool& pool);
     Result<void> load(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop);
 
     static Result<uint64_t> state_bytes(const ops::Model& model, const MemoryPlan& plan);
-    static ScratchSizes scratch_sizes(const ops::Model& model, const Settings& settings, const kernels::Table& kernels);
+    static ScratchSizes scratch_sizes(const ops::Model& model, const Settings& settings, const kernels::Table& kernels,
+                                      WeightsIn weights_in);
     static std::vector<Schedule> schedules(const ops::Model& model, const kernels::Table& kernels);
 
     const MemoryPlan& plan() const override { return plan_; }
@@ -122,7 +124,8 @@ class CpuExecutable final : public Executable {
     void run_matmul(const Job& job, uint64_t task, unsigned worker);
     static uint64_t operand_bytes(const ops::Program& program, const Operand& operand, uint64_t n_batch,
                                   const kernels::Table& kernels);
-    static uint64_t matmul_worker_bytes(const ops::Weight& weight, const kernels::Table& kernels);
+    static uint64_t panel_bytes(const ops::Weight& weight, const kernels::Table& kernels);
+    static uint64_t matmul_worker_bytes(const ops::Weight& weight, const kernels::Table& kernels, WeightsIn weights_in);
 
     // attention.cpp
     Result<void> allocate_states();
@@ -149,6 +152,7 @@ class CpuExecutable final : public Executable {
     const ops::Model& model_;
     MemoryPlan plan_;
     const kernels::Table& kernels_;
+    WeightsIn weights_in_;
     threads::Pool& pool_;
     Weights weights_;
     base::Arena states_;

@@ -10,12 +10,21 @@ namespace {
 
 // Weights that a thread streams at a time when columns are few: long enough to hide taking the next piece, short enough
 // that threads end together.
-constexpr uint64_t narrow_task_bytes = 128 * 1024;
+constexpr uint64_t narrow_task_bytes = 64 * 1024;
 // Unpacked weights that a thread holds when columns are many: a few tiles, so that threads end together.
-constexpr uint64_t panel_bytes = 96 * 1024;
+constexpr uint64_t wide_task_bytes = 96 * 1024;
 
 // The kernels of float32, for the panel that weights of a format without its own are decoded to.
 bool has_kernel(const kernels::Matmul& m) { return m.run != nullptr; }
+
+uint32_t n_tiles(const ops::Weight& w) { return (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows; }
+
+uint32_t tiles_per_task(const ops::Weight& w, const kernels::Matmul& m, bool is_wide) {
+    if (!has_kernel(m)) { return 1; }  // decoded one by one
+    const uint64_t panel = is_wide ? m.scratch_bytes(w.n_in, kernels::tile_rows) : 0;
+    const uint64_t tile = panel == 0 ? kernels::tile_bytes(w.type, w.n_in) : panel;
+    return uint32_t(std::clamp<uint64_t>((is_wide ? wide_task_bytes : narrow_task_bytes) / tile, 1, n_tiles(w)));
+}
 
 }  // namespace
 
@@ -30,11 +39,19 @@ uint64_t CpuExecutable::operand_bytes(const ops::Program& program, const Operand
     return (n_columns + 3 * n_parts) * kernels.activation_bytes(operand.kind, operand.n_in, 1) + 64 * n_parts;
 }
 
-uint64_t CpuExecutable::matmul_worker_bytes(const ops::Weight& w, const kernels::Table& kernels) {
+uint64_t CpuExecutable::panel_bytes(const ops::Weight& w, const kernels::Table& kernels) {
     const kernels::Matmul m = kernels.matmul(w.type);
-    if (!has_kernel(m)) { return uint64_t(w.n_in) * (kernels::tile_rows + 1) * sizeof(float); }
-    const uint64_t tile = m.scratch_bytes(w.n_in, kernels::tile_rows);
-    return tile == 0 ? 0 : std::max(tile, panel_bytes / tile * tile);
+    const uint64_t n_bytes = has_kernel(m) ? m.scratch_bytes(w.n_in, kernels::tile_rows * tiles_per_task(w, m, true))
+                                           : uint64_t(w.n_in) * (kernels::tile_rows + 1) * sizeof(float);
+    return (n_bytes + 63) / 64 * 64;
+}
+
+// The panel, and behind it what Weights::tiles packs in.
+uint64_t CpuExecutable::matmul_worker_bytes(const ops::Weight& w, const kernels::Table& kernels, WeightsIn weights_in) {
+    const kernels::Matmul m = kernels.matmul(w.type);
+    const uint64_t n_tiles = std::max(tiles_per_task(w, m, false), tiles_per_task(w, m, true));
+    const uint64_t packed = weights_in == WeightsIn::file ? 2 * n_tiles * kernels::tile_bytes(w.type, w.n_in) : 0;
+    return panel_bytes(w, kernels) + packed;
 }
 
 // Columns in the order of their experts, and of the batch within one.
@@ -101,17 +118,8 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
     job.kernel = kernels_.matmul(w.type);
     uint32_t widest = 0;
     for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
-    const uint64_t n_tiles = (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows;
-    uint64_t tile = kernels::tile_bytes(w.type, w.n_in), budget = narrow_task_bytes;
-    if (!has_kernel(job.kernel)) {
-        tile = budget;  // decoded one by one
-    } else if (widest > kernels_.narrow_columns) {
-        const uint64_t panel = job.kernel.scratch_bytes(w.n_in, kernels::tile_rows);
-        tile = panel == 0 ? tile : panel;
-        budget = panel_bytes;
-    }
-    job.tiles_per_task = uint32_t(std::clamp<uint64_t>(budget / tile, 1, n_tiles));
-    const uint64_t tasks_per_matrix = (n_tiles + job.tiles_per_task - 1) / job.tiles_per_task;
+    job.tiles_per_task = tiles_per_task(w, job.kernel, widest > kernels_.narrow_columns);
+    const uint64_t tasks_per_matrix = (n_tiles(w) + job.tiles_per_task - 1) / job.tiles_per_task;
     job.n_tasks = tasks_per_matrix * input.parts.size();
     for (const Column& c : input.columns) { job.out.push_back(row(op.out[0], c.row) + uint64_t(c.slot) * w.n_out); }
     return job;
@@ -124,11 +132,13 @@ void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
     const Part& part = job.input->parts[task / tasks_per_matrix];
     const auto first_tile = uint32_t(task % tasks_per_matrix * job.tiles_per_task);
     const uint32_t first_row = first_tile * kernels::tile_rows;
-    const uint32_t n_tiles = (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows;
-    const uint64_t tile_bytes = kernels::tile_bytes(w.type, w.n_in);
+    auto tiles =
+        weights_.tiles(op.weight[0], part.expert, first_tile, std::min(job.tiles_per_task, n_tiles(w) - first_tile),
+                       worker_scratch(worker) + panel_bytes(w, kernels_));
+    if (!tiles.ok()) { return fail(std::move(tiles).error()); }
 
     kernels::MatmulArgs args;
-    args.tiles = weights_.tiles(op.weight[0]) + (uint64_t(part.expert) * n_tiles + first_tile) * tile_bytes;
+    args.tiles = *tiles;
     args.n_in = w.n_in;
     args.n_rows = std::min(job.tiles_per_task * kernels::tile_rows, w.n_out - first_row);
     args.activations = part.activations;
@@ -153,7 +163,7 @@ void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
     args.tiles = worker_scratch(worker);
     const kernels::Matmul f32 = kernels_.matmul(quant::Type::f32);
     const uint32_t n_all = args.n_rows;
-    for (uint32_t r = 0; r < n_all; r += kernels::tile_rows, rows += tile_bytes) {
+    for (uint32_t r = 0; r < n_all; r += kernels::tile_rows, rows += kernels::tile_rows * row_bytes) {
         for (uint32_t i = 0; i < kernels::tile_rows; i++) {
             format.decode(rows + i * row_bytes, decoded, w.n_in / format.block_len);
             for (uint32_t k = 0; k < w.n_in; k++) { panel[uint64_t(k) * kernels::tile_rows + i] = decoded[k]; }

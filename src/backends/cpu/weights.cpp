@@ -56,8 +56,9 @@ struct Places {
 };
 
 uint64_t matrix_bytes(const ops::Weight& w) { return kernels::packed_bytes(w.type, w.n_in, w.n_out) * w.n_expert; }
+uint32_t tiles_per_matrix(const ops::Weight& w) { return (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows; }
 
-Places places_of(const ops::Model& model) {
+Places places_of(const ops::Model& model, WeightsIn weights_in) {
     Places p;
     p.use = uses_of(model);
     p.of.assign(model.weights.size(), ops::none);
@@ -74,7 +75,8 @@ Places places_of(const ops::Model& model) {
     }
     for (ops::WeightId id = 0; id < model.weights.size(); id++) {
         const ops::Weight& w = model.weights[id];
-        if (p.use[id] != Use::matrix && p.use[id] != Use::vector) { continue; }
+        const bool is_held = p.use[id] == Use::vector || (p.use[id] == Use::matrix && weights_in == WeightsIn::memory);
+        if (!is_held) { continue; }
         for (const ops::WeightId other : by_tensor[w.name]) {
             if (p.of[other] != ops::none && p.use[other] == p.use[id] && is_same(model.weights[other], w)) {
                 p.of[id] = p.of[other];
@@ -88,56 +90,70 @@ Places places_of(const ops::Model& model) {
     return p;
 }
 
-// One matrix being packed: its chunks are taken by threads in any order.
+// Tiles of one matrix, from the source.
 class Packing {
   public:
-    Packing(const ops::Weight& weight, const gguf::Tensor& tensor, const gguf::WeightSource& source, uint8_t* out)
+    Packing(const ops::Weight& weight, const gguf::Tensor& tensor, const gguf::WeightSource& source)
         : w_(weight),
           tensor_(tensor),
           source_(source),
           format_(quant::format_of(weight.type)),
-          out_(out),
-          row_bytes_(uint64_t(weight.n_in) / format_.block_len * format_.block_bytes),
-          tiles_per_matrix_((weight.n_out + kernels::tile_rows - 1) / kernels::tile_rows),
-          tiles_per_chunk_(std::max<uint64_t>(1, chunk_bytes / (kernels::tile_rows * row_bytes_))) {}
+          row_bytes_(uint64_t(weight.n_in) / format_.block_len * format_.block_bytes) {}
 
-    uint64_t n_chunks() const { return w_.n_expert * chunks_per_matrix(); }
-    uint64_t scratch_bytes() const { return tiles_per_chunk_ * kernels::tile_rows * row_bytes_; }
-    uint64_t n_bytes() const { return row_bytes_ * w_.n_out * w_.n_expert; }
-
-    Result<void> pack(uint64_t chunk, std::vector<uint8_t>& scratch) const {
-        const uint64_t expert = chunk / chunks_per_matrix();
-        const uint64_t first_tile = chunk % chunks_per_matrix() * tiles_per_chunk_;
-        const uint64_t first_row = first_tile * kernels::tile_rows;
-        const uint64_t n_rows = std::min<uint64_t>(tiles_per_chunk_ * kernels::tile_rows, w_.n_out - first_row);
-        scratch.resize(std::max<uint64_t>(scratch.size(), scratch_bytes()));
+    // Packs the rows of n tiles of an expert, refusing those that are not finite, unless that is known. buffer: where
+    // to read them to, or nullptr to take them where they lie (WeightSource::bytes, not empty). buffer, out: n *
+    // tile_bytes.
+    Result<void> pack(uint32_t expert, uint32_t first, uint32_t n, bool is_finite, uint8_t* buffer,
+                      uint8_t* out) const {
+        const uint32_t first_row = first * kernels::tile_rows;
+        const uint32_t n_rows = std::min(n * kernels::tile_rows, w_.n_out - first_row);
         const uint64_t begin = w_.first / format_.block_len * format_.block_bytes;  // of the view, in the tensor
-        const uint64_t row = expert * w_.n_out + first_row;
-        WALLABY_OK(source_.read(tensor_, begin + row * row_bytes_, {scratch.data(), n_rows * row_bytes_}));
-        const uint64_t n_blocks = n_rows * (w_.n_in / format_.block_len);
-        if (const auto bad = find_not_finite(format_, scratch.data(), n_blocks)) {
-            return not_finite(tensor_, source_.file_of(tensor_), w_.first + row * w_.n_in + bad->element, bad->value);
+        const uint64_t row = uint64_t(expert) * w_.n_out + first_row, offset = begin + row * row_bytes_;
+        const uint8_t* rows = buffer;
+        if (buffer == nullptr) {
+            rows = source_.bytes(tensor_).data() + offset;
+        } else {
+            WALLABY_OK(source_.read(tensor_, offset, {buffer, n_rows * row_bytes_}));
+        }
+        const uint64_t n_blocks = uint64_t(n_rows) * (w_.n_in / format_.block_len);
+        if (!is_finite) {
+            if (const auto bad = find_not_finite(format_, rows, n_blocks)) {
+                return not_finite(tensor_, source_.file_of(tensor_), w_.first + row * w_.n_in + bad->element,
+                                  bad->value);
+            }
         }
         const uint64_t tile_bytes = kernels::tile_rows * row_bytes_;
-        uint8_t* out = out_ + (expert * tiles_per_matrix_ + first_tile) * tile_bytes;
-        for (uint64_t r = 0; r < n_rows; r += kernels::tile_rows, out += tile_bytes) {
-            kernels::pack_tile(w_.type, w_.n_in, scratch.data() + r * row_bytes_,
-                               uint32_t(std::min<uint64_t>(kernels::tile_rows, n_rows - r)), out);
+        for (uint32_t r = 0; r < n_rows; r += kernels::tile_rows, out += tile_bytes) {
+            kernels::pack_tile(w_.type, w_.n_in, rows + r * row_bytes_, std::min(kernels::tile_rows, n_rows - r), out);
         }
-        return {};
+        return buffer == nullptr ? source_.check_bytes(tensor_) : Result<void>();
+    }
+
+    // All of it in chunks, which threads take in any order.
+    uint64_t n_chunks() const { return uint64_t(w_.n_expert) * chunks_per_matrix(); }
+    Result<void> pack_chunk(uint64_t chunk, std::vector<uint8_t>& scratch, uint8_t* out) const {
+        const uint64_t tile_bytes = kernels::tile_rows * row_bytes_;
+        const auto expert = uint32_t(chunk / chunks_per_matrix());
+        const uint32_t first = uint32_t(chunk % chunks_per_matrix()) * tiles_per_chunk();
+        const uint32_t n = std::min(tiles_per_chunk(), tiles_per_matrix(w_) - first);
+        scratch.resize(std::max<uint64_t>(scratch.size(), n * tile_bytes));
+        return pack(expert, first, n, false, scratch.data(),
+                    out + (uint64_t(expert) * tiles_per_matrix(w_) + first) * tile_bytes);
     }
 
   private:
     // Read and packed at a time: within a second-level cache, and milliseconds of work between two looks at a stop.
     static constexpr uint64_t chunk_bytes = 256 * 1024;
-    uint64_t chunks_per_matrix() const { return (tiles_per_matrix_ + tiles_per_chunk_ - 1) / tiles_per_chunk_; }
+    uint32_t tiles_per_chunk() const {
+        return uint32_t(std::max<uint64_t>(1, chunk_bytes / (kernels::tile_rows * row_bytes_)));
+    }
+    uint32_t chunks_per_matrix() const { return (tiles_per_matrix(w_) + tiles_per_chunk() - 1) / tiles_per_chunk(); }
 
     const ops::Weight& w_;
     const gguf::Tensor& tensor_;
     const gguf::WeightSource& source_;
     const quant::Format& format_;
-    uint8_t* out_;
-    uint64_t row_bytes_, tiles_per_matrix_, tiles_per_chunk_;
+    uint64_t row_bytes_;
 };
 
 // The first error that any thread met, in the order of chunks, so that it is the same one every time.
@@ -185,22 +201,22 @@ Result<void> read_vector(const gguf::WeightSource& source, const gguf::Tensor& t
 
 }  // namespace
 
-uint64_t Weights::planned_bytes(const ops::Model& model) {
+uint64_t Weights::planned_bytes(const ops::Model& model, WeightsIn weights_in) {
     uint64_t n = 0;
-    for (const Place& place : places_of(model).places) {
+    for (const Place& place : places_of(model, weights_in).places) {
         n += *base::checked_align(place.n_bytes, base::Arena::alignment);
     }
     return n;
 }
 
-Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource& source, threads::Pool& pool,
-                              const base::Progress& progress, const std::stop_token& stop) {
-    const Places places = places_of(model);
+Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
+                              threads::Pool& pool, const base::Progress& progress, const std::stop_token& stop) {
+    const Places places = places_of(model, weights_in);
     Weights weights;
     weights.model_ = &model;
     weights.source_ = &source;
     weights.pieces_.resize(model.weights.size());
-    const uint64_t n_total = planned_bytes(model);
+    const uint64_t n_total = planned_bytes(model, weights_in);
     WALLABY_TRY(weights.arena_, base::Arena::create(n_total));
     std::vector<uint8_t*> made;
     std::vector<std::vector<uint8_t>> scratch(pool.size());
@@ -214,11 +230,11 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
         if (place.use == Use::vector) {
             WALLABY_OK(read_vector(source, *tensor, w, reinterpret_cast<float*>(piece->data())));
         } else {
-            const Packing packing(w, *tensor, source, piece->data());
+            const Packing packing(w, *tensor, source);
             FirstError error;
             const auto pack = [&](uint64_t chunk, unsigned worker) {
                 if (error.is_set()) { return; }
-                auto packed = packing.pack(chunk, scratch[worker]);
+                auto packed = packing.pack_chunk(chunk, scratch[worker], piece->data());
                 if (!packed.ok()) { error.take(chunk, std::move(packed).error()); }
             };
             WALLABY_OK(pool.run(packing.n_chunks(), stop, pack));
@@ -230,8 +246,13 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
     }
     for (ops::WeightId id = 0; id < model.weights.size(); id++) {
         Piece& piece = weights.pieces_[id];
-        if (places.use[id] == Use::table) {
-            WALLABY_TRY(piece.tensor, find(source, model.weights[id]));
+        const bool is_left = places.use[id] == Use::table || places.use[id] == Use::matrix;
+        if (is_left && places.of[id] == ops::none) {
+            const ops::Weight& w = model.weights[id];
+            WALLABY_TRY(piece.tensor, find(source, w));
+            if (places.use[id] == Use::matrix) {
+                piece.is_checked = std::make_unique<std::atomic<bool>[]>(uint64_t(w.n_expert) * tiles_per_matrix(w));
+            }
         } else if (places.use[id] == Use::matrix) {
             piece.tiles = made[places.of[id]];
         } else if (places.use[id] == Use::vector) {
@@ -239,6 +260,22 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
         }
     }
     return weights;
+}
+
+Result<const uint8_t*> Weights::tiles(ops::WeightId id, uint32_t expert, uint32_t first, uint32_t n,
+                                      uint8_t* scratch) const {
+    const ops::Weight& w = model_->weights[id];
+    const Piece& piece = pieces_[id];
+    const uint64_t tile_bytes = kernels::tile_bytes(w.type, w.n_in);
+    const uint64_t at = uint64_t(expert) * tiles_per_matrix(w) + first;
+    if (piece.tiles != nullptr) { return piece.tiles + at * tile_bytes; }
+    std::atomic<bool>* const checked = &piece.is_checked[at];
+    const bool is_finite = std::all_of(checked, checked + n, [](const std::atomic<bool>& c) { return c.load(); });
+    uint8_t* const out = scratch + n * tile_bytes;
+    uint8_t* const buffer = source_->bytes(*piece.tensor).empty() ? scratch : nullptr;
+    WALLABY_OK(Packing(w, *piece.tensor, *source_).pack(expert, first, n, is_finite, buffer, out));
+    for (uint32_t i = 0; i < n; i++) { checked[i] = true; }
+    return static_cast<const uint8_t*>(out);
 }
 
 uint64_t Weights::row_bytes(ops::WeightId id) const {

@@ -1,10 +1,13 @@
-// A model's weights as the CPU back end holds them: matrices of matmuls packed into tiles, in one arena; vectors
-// decoded; tables that only rows are taken of (untied embeddings, learned positions) left where they are, in the
-// source.
+// A model's weights as the CPU back end holds them: matrices of matmuls packed into tiles, in one arena, or left in
+// the source and packed as they are used; vectors decoded; tables that only rows are taken of (untied embeddings,
+// learned positions) left in the source.
 #pragma once
+#include <atomic>
+#include <memory>
 #include <stop_token>
 #include <vector>
 
+#include "backends/backend.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "gguf/weight_source.h"
@@ -16,15 +19,16 @@ namespace wallaby::backends::cpu {
 class Weights {
   public:
     // Bytes of the arena, by the model alone.
-    static uint64_t planned_bytes(const ops::Model& model);
+    static uint64_t planned_bytes(const ops::Model& model, WeightsIn weights_in);
 
-    // Reads and packs on all threads. The source must outlive this: rows of tables are read from it later. A weight
-    // that is an infinity or NaN is refused by its tensor, row and column.
-    static Result<Weights> load(const ops::Model& model, const gguf::WeightSource& source, threads::Pool& pool,
-                                const base::Progress& progress, const std::stop_token& stop);
+    // Reads and packs on all threads. The source must outlive this: what is left in it is read later. A weight that is
+    // an infinity or NaN is refused by its tensor, row and column, here or when it is first used.
+    static Result<Weights> load(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
+                                threads::Pool& pool, const base::Progress& progress, const std::stop_token& stop);
 
-    // The tiles of a matmul's matrix: n_expert times those of n_out rows.
-    const uint8_t* tiles(ops::WeightId id) const { return pieces_[id].tiles; }
+    // Some tiles of a matmul's matrix, which is n_expert times the tiles of n_out rows: n of an expert's from `first`
+    // on. Those that are left in the source are packed into scratch, 2 * n * tile_bytes of it. Thread-safe.
+    Result<const uint8_t*> tiles(ops::WeightId id, uint32_t expert, uint32_t first, uint32_t n, uint8_t* scratch) const;
     // A vector's numbers; nullptr for ops::none.
     const float* vector(ops::WeightId id) const { return id == ops::none ? nullptr : pieces_[id].vector; }
     // One row of a table, decoded to out [n_in]. scratch: row_bytes(id).
@@ -35,7 +39,9 @@ class Weights {
     struct Piece {
         const uint8_t* tiles = nullptr;
         const float* vector = nullptr;
-        const gguf::Tensor* tensor = nullptr;  // of a table left in the source
+        const gguf::Tensor* tensor = nullptr;  // of what is left in the source
+        // By tile of a matrix left there: whether it is known to be finite.
+        std::unique_ptr<std::atomic<bool>[]> is_checked;
     };
 
     const ops::Model* model_ = nullptr;

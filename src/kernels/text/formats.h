@@ -11,7 +11,7 @@ namespace wallaby::kernels {
 namespace {
 
 // How far ahead of use a tile is fetched, bytes: what the hardware's own prefetcher loses at each page's end.
-inline constexpr int prefetch_distance = 4096;
+inline constexpr int prefetch_distance = 2048;
 
 template <int n_bytes>
 WALLABY_KERNEL void prefetch_ahead(const uint8_t* block) {

@@ -122,18 +122,28 @@ struct NestedSums {
     }
 };
 
-// y += w * x over k in [begin, end), x in the f32 layout.
-template <class Plain, int n>
-WALLABY_KERNEL void add_products(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* y) {
+// y += w * x over k in [begin, end), x in the f32 layout; T tiles, tile_bytes apart, take each number of x together.
+// y [T][n].
+template <class Plain, int n, int T = 1>
+WALLABY_KERNEL void add_products(const uint8_t* tile, uint64_t tile_bytes, const uint8_t* acts, uint32_t begin,
+                                 uint32_t end, F32* y) {
     for (uint32_t k = begin; k < end;) {
         const uint32_t stop = k / 64 * 64 + 64 < end ? k / 64 * 64 + 64 : end;
         const uint8_t* a = acts + uint64_t(k / 64) * (256 * n) + k % 64 * 4;
-        const uint8_t* w = tile + uint64_t(k) * Plain::step_bytes;
-        for (; k < stop; k++, a += 4, w += Plain::step_bytes) {
-            prefetch(w + prefetch_distance);
-            const F32 weights = Plain::at(w);
+        const uint8_t* at = tile + uint64_t(k) * Plain::step_bytes;
+        for (; k < stop; k++, a += 4, at += Plain::step_bytes) {
+            F32 weights[T];
             WALLABY_UNROLL
-            for (int c = 0; c < n; c++) { y[c] = fma(weights, splat_f32(a + 256 * c), y[c]); }
+            for (int t = 0; t < T; t++) {
+                prefetch(at + uint64_t(t) * tile_bytes + prefetch_distance);
+                weights[t] = Plain::at(at + uint64_t(t) * tile_bytes);
+            }
+            WALLABY_UNROLL
+            for (int c = 0; c < n; c++) {
+                const F32 x = splat_f32(a + 256 * c);
+                WALLABY_UNROLL
+                for (int t = 0; t < T; t++) { y[t * n + c] = fma(weights[t], x, y[t * n + c]); }
+            }
         }
     }
 }
@@ -144,13 +154,28 @@ struct PlainSums {
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* out) {
         F32 y[n];
         clear<n>(y);
-        add_products<Plain, n>(tile, acts, begin, end, y);
+        add_products<Plain, n>(tile, 0, acts, begin, end, y);
         WALLABY_UNROLL
         for (int c = 0; c < n; c++) { out[c] = y[c]; }
     }
 };
 
-// One tile times one group of n columns, of which the first n_used count.
+// Results of one tile, in a group of columns from first_column on: the last group's columns may be fewer than n.
+template <int n>
+WALLABY_KERNEL void write_results(const MatmulArgs& args, const F32* sums, uint32_t first_row, uint32_t first_column) {
+    const uint32_t n_rows = args.n_rows - first_row < tile_rows ? args.n_rows - first_row : tile_rows;
+    const uint32_t n_used = args.n_columns - first_column < n ? args.n_columns - first_column : n;
+    const F32 bias = args.bias == nullptr ? F32{} : load_first(args.bias + first_row, n_rows);
+    for (uint32_t c = 0; c < n_used; c++) {
+        F32 y = sums[c];
+        if (args.bias != nullptr && args.scale_bias) { y = y + bias; }
+        if (args.scale != 1) { y = y * splat(args.scale); }
+        if (args.bias != nullptr && !args.scale_bias) { y = y + bias; }
+        store_first(args.out[first_column + c] + first_row, y, n_rows);
+    }
+}
+
+// One tile times one group of n columns.
 template <class Chain, int n>
 [[gnu::noinline]] void multiply_group(const MatmulArgs& args, const uint8_t* tile, uint32_t first_row,
                                       const uint8_t* acts, uint32_t first_column) {
@@ -161,16 +186,71 @@ template <class Chain, int n>
         Chain::range(tile, acts, ranges.begin(r), ranges.begin(r + 1), y);
         sums.take(r, y);
     }
-    const uint32_t n_rows = args.n_rows - first_row < tile_rows ? args.n_rows - first_row : tile_rows;
-    const uint32_t n_used = args.n_columns - first_column < n ? args.n_columns - first_column : n;
-    const F32 bias = args.bias == nullptr ? F32{} : load_first(args.bias + first_row, n_rows);
-    for (uint32_t c = 0; c < n_used; c++) {
-        F32 y = sums.a[c];
-        if (args.bias != nullptr && args.scale_bias) { y = y + bias; }
-        if (args.scale != 1) { y = y * splat(args.scale); }
-        if (args.bias != nullptr && !args.scale_bias) { y = y + bias; }
-        store_first(args.out[first_column + c] + first_row, y, n_rows);
+    write_results<n>(args, sums.a, first_row, first_column);
+}
+
+// The same for plain numbers and columns so few that one chain's fmas would wait for each other: the quarters of k, of
+// two ranges each, run side by side. n_in is a multiple of 256, and so are the ranges.
+template <class Plain, int n>
+[[gnu::noinline]] void multiply_quarters(const MatmulArgs& args, const uint8_t* tile, uint32_t first_row,
+                                         const uint8_t* acts, uint32_t first_column) {
+    constexpr uint32_t n_quarters = 4;
+    const EightRanges ranges(args.n_in, 1);
+    F32 sums[n_quarters][n];
+    for (uint32_t half = 0; half < 2; half++) {
+        F32 y[n_quarters][n];
+        uint32_t begin[n_quarters], end[n_quarters], common = args.n_in;
+        WALLABY_UNROLL
+        for (uint32_t q = 0; q < n_quarters; q++) {
+            clear<n>(y[q]);
+            begin[q] = ranges.begin(2 * q + half);
+            end[q] = ranges.begin(2 * q + half + 1);
+            common = end[q] - begin[q] < common ? end[q] - begin[q] : common;
+        }
+        for (uint32_t i = 0; i < common; i += 64) {
+            const uint8_t *w[n_quarters], *a[n_quarters];
+            WALLABY_UNROLL
+            for (uint32_t q = 0; q < n_quarters; q++) {
+                w[q] = tile + uint64_t(begin[q] + i) * Plain::step_bytes;
+                a[q] = acts + uint64_t((begin[q] + i) / 64) * (256 * n);
+            }
+            for (uint32_t j = 0; j < 64; j++) {
+                WALLABY_UNROLL
+                for (uint32_t q = 0; q < n_quarters; q++) {
+                    prefetch(w[q] + j * Plain::step_bytes + prefetch_distance);
+                    const F32 weights = Plain::at(w[q] + j * Plain::step_bytes);
+                    WALLABY_UNROLL
+                    for (int c = 0; c < n; c++) { y[q][c] = fma(weights, splat_f32(a[q] + 4 * j + 256 * c), y[q][c]); }
+                }
+            }
+        }
+        WALLABY_UNROLL
+        for (uint32_t q = 0; q < n_quarters; q++) {
+            add_products<Plain, n>(tile, 0, acts, begin[q] + common, end[q], y[q]);
+            WALLABY_UNROLL
+            for (int c = 0; c < n; c++) { sums[q][c] = half == 0 ? y[q][c] : sums[q][c] + y[q][c]; }
+        }
     }
+    WALLABY_UNROLL
+    for (int c = 0; c < n; c++) { sums[0][c] = (sums[0][c] + sums[1][c]) + (sums[2][c] + sums[3][c]); }
+    write_results<n>(args, sums[0], first_row, first_column);
+}
+
+// Two tiles of plain numbers times a full group, which halves the loads of what their lanes share.
+template <class Plain, int n>
+[[gnu::noinline]] void multiply_pair(const MatmulArgs& args, const uint8_t* tile, uint32_t first_row,
+                                     const uint8_t* acts, uint32_t first_column) {
+    const EightRanges ranges(args.n_in, 1);
+    EightSums<2 * n> sums;
+    for (uint32_t r = 0; r < 8; r++) {
+        F32 y[2 * n];
+        clear<2 * n>(y);
+        add_products<Plain, n, 2>(tile, uint64_t(args.n_in) * Plain::step_bytes, acts, ranges.begin(r),
+                                  ranges.begin(r + 1), y);
+        sums.take(r, y);
+    }
+    write_results<n>(args, sums.a, first_row, first_column);
+    write_results<n>(args, sums.a + n, first_row + tile_rows, first_column);
 }
 
 using Group = void (*)(const MatmulArgs&, const uint8_t* tile, uint32_t first_row, const uint8_t* acts,
@@ -216,6 +296,9 @@ void multiply_groups(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile
     }
 }
 
+// Whether two tiles times a full group fit the registers that attention fills.
+inline constexpr bool pairs_fit = 2 * columns_at_once <= sums_at_once;
+
 // The most columns for which unpacking in registers, again for each group, is cheaper than a panel.
 inline constexpr uint32_t narrow_columns = columns_at_once < 8 ? columns_at_once : 8;
 
@@ -239,7 +322,29 @@ void multiply_nested(const MatmulArgs& args) {
 }
 template <class Plain>
 void multiply_plain(const MatmulArgs& args) {
-    multiply_groups<PlainSums, Plain>(args, args.tiles, uint64_t(args.n_in) * Plain::step_bytes, Activations::f32);
+    const uint64_t tile_bytes = uint64_t(args.n_in) * Plain::step_bytes;
+    if (args.n_columns <= 2 && args.n_in % 256 == 0) {
+        const Group run = args.n_columns == 1 ? multiply_quarters<Plain, 1> : multiply_quarters<Plain, 2>;
+        for (uint32_t row = 0; row < args.n_rows; row += tile_rows) {
+            run(args, args.tiles + row / tile_rows * tile_bytes, row, args.activations, 0);
+        }
+        return;
+    }
+    for (uint32_t column = 0; column < args.n_columns; column += columns_at_once) {
+        const uint32_t width = group_width(args.n_columns - column);
+        const Group run = group_of_width<PlainSums, Plain>(width);
+        const uint8_t* acts = args.activations + column * column_bytes(Activations::f32, args.n_in);
+        for (uint32_t row = 0; row < args.n_rows;) {
+            const uint8_t* tile = args.tiles + row / tile_rows * tile_bytes;
+            if (pairs_fit && width == columns_at_once && row + tile_rows < args.n_rows) {
+                multiply_pair<Plain, columns_at_once>(args, tile, row, acts, column);
+                row += 2 * tile_rows;
+            } else {
+                run(args, tile, row, acts, column);
+                row += tile_rows;
+            }
+        }
+    }
 }
 
 template <class Format>

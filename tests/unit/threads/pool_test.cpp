@@ -56,6 +56,51 @@ TEST(ThreadsPool, EveryChunkRunsOnce) {
     }
 }
 
+TEST(ThreadsPool, EveryChunkOfStretchesRunsOnce) {
+    for (const unsigned n_threads : {1u, 2u, 3u, 8u}) {
+        Pool pool(n_threads);
+        for (const uint64_t n_chunks : {0u, 1u, 2u, 3u, 7u, 31u, 1009u}) {
+            std::vector<std::atomic<int>> counts(n_chunks);
+            std::vector<int64_t> last(n_threads, -1);
+            const auto done = pool.run_stretches(n_chunks, {}, [&](uint64_t chunk, unsigned worker) {
+                counts[chunk]++;
+                EXPECT_LT(last[worker], int64_t(chunk)) << "a thread goes back";
+                last[worker] = int64_t(chunk);
+            });
+            ASSERT_TRUE(done.ok()) << done.error().message();
+            for (const auto& count : counts) { EXPECT_EQ(count, 1); }
+        }
+    }
+}
+
+// A thread that is held up at its first chunk keeps three quarters of its fair share, and the others do the rest.
+TEST(ThreadsPool, AStretchIsLessThanAFairShare) {
+    Pool pool(2);
+    std::atomic<uint64_t> n_others = 0;
+    std::vector<unsigned> owner(800);
+    const auto done = pool.run_stretches(owner.size(), {}, [&](uint64_t chunk, unsigned worker) {
+        owner[chunk] = worker;
+        if (chunk >= 300) { n_others++; }
+        while (chunk == 0 && n_others < 500) { std::this_thread::yield(); }
+    });
+    ASSERT_TRUE(done.ok());
+    const unsigned held = owner[0];
+    EXPECT_EQ(std::count(owner.begin(), owner.begin() + 300, held), 300);
+    EXPECT_EQ(std::count(owner.begin() + 300, owner.end(), held), 0);
+}
+
+// Stopped inside a stretch, a thread leaves the rest of it.
+TEST(ThreadsPool, StretchesStopWithinTheirChunk) {
+    Pool pool(1);
+    std::stop_source source;
+    uint64_t n = 0;
+    const auto done = pool.run_stretches(1000, source.get_token(), [&](uint64_t, unsigned) {
+        if (++n == 10) { source.request_stop(); }
+    });
+    EXPECT_TRUE(done.ok());
+    EXPECT_EQ(n, 10u);
+}
+
 TEST(ThreadsPool, WhatChunksWroteIsSeenAfterwards) {
     Pool pool(4);
     std::vector<uint64_t> squares(100);  // unsynchronised: the thread sanitizer watches
