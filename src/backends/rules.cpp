@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/system.h"
+
 namespace wallaby::backends {
 namespace {
 
@@ -38,6 +40,20 @@ Result<void> check_slots(const MemoryPlan& plan, std::span<const uint32_t> slot_
 }
 
 }  // namespace
+
+Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std::string_view remedy) {
+    const auto available = base::available_memory();
+    if (!available || plan.total() <= *available) { return {}; }
+    const auto gib = [](uint64_t n_bytes) { return double(n_bytes) / double(1u << 30); };
+    return Error{
+        ErrorCode::capacity,
+        fmt::format("needs {:.2f} GiB ({:.2f} weights, {:.2f} for {} sequences of {} tokens, {:.2f} scratch), but "
+                    "{:.2f} GiB are available",
+                    gib(plan.total()), gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_seqs,
+                    plan.settings.n_ctx, gib(plan.scratch_bytes), gib(*available)),
+        {model, "", {}},
+        std::string(remedy)};
+}
 
 Result<void> check_batch(const ops::Model& model, const MemoryPlan& plan, std::span<const uint32_t> slot_tokens,
                          const Batch& batch, uint32_t program, size_t n_logits) {

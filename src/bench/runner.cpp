@@ -8,20 +8,6 @@
 namespace wallaby::bench {
 namespace {
 
-double gib(uint64_t n_bytes) { return double(n_bytes) / double(1u << 30); }
-
-Result<void> check_memory(const std::string& model, const backends::MemoryPlan& plan) {
-    const auto available = base::available_memory();
-    if (!available || plan.total() <= *available) { return {}; }
-    return Error{ErrorCode::capacity,
-                 fmt::format("needs {:.2f} GiB ({:.2f} of them for {} sequences of {} tokens), but {:.2f} GiB are "
-                             "available",
-                             gib(plan.total()), gib(plan.state_bytes), plan.settings.n_seqs, plan.settings.n_ctx,
-                             gib(*available)),
-                 {model, "", {}},
-                 "Use a smaller -d, -p, -n or -np, or a smaller model"};
-}
-
 Result<void> check_positions(const std::string& model, uint32_t n_ctx, uint32_t n_ctx_max) {
     if (n_ctx_max == 0 || n_ctx <= n_ctx_max) { return {}; }
     return Error{ErrorCode::capacity,
@@ -44,7 +30,7 @@ Result<std::unique_ptr<Runner>> Runner::load(const gguf::WeightSource& source, c
     WALLABY_TRY(const backends::MemoryPlan plan,
                 backend.plan(runner->model_, {group.n_ctx(), group.n_seqs(), n_rows, group.k_type, group.v_type,
                                               kv::slots_per_sequence}));
-    WALLABY_OK(check_memory(name, plan));
+    WALLABY_OK(backends::check_memory(name, plan, "Use a smaller -d, -p, -n or -np, --mmap, or a smaller model"));
     WALLABY_TRY(runner->executable_, backend.compile(runner->model_, source, plan, progress, stop));
     runner->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
     runner->slots_ = std::make_unique<kv::PagePool>(plan.n_slots);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/system.h"
 #include "kv/checkpoints.h"
 
 namespace wallaby::engine {
@@ -25,17 +24,6 @@ Result<std::unique_ptr<backends::Backend>> make_backend(const LoadOptions& optio
             ErrorCode::unsupported, "the reference back end holds its weights in memory", {}, "Leave out --mmap"};
     }
     return backends::make_reference(pool);
-}
-
-Result<void> check_memory(const std::string& path, const backends::MemoryPlan& plan) {
-    const auto available = base::available_memory();
-    if (!available || plan.total() <= *available) { return {}; }
-    return Error{ErrorCode::capacity,
-                 fmt::format("needs {} ({} weights, {} KV cache and states, {} scratch), but {} are available",
-                             gib(plan.total()), gib(plan.weight_bytes), gib(plan.state_bytes), gib(plan.scratch_bytes),
-                             gib(*available)),
-                 {path, "", {}},
-                 "Use --mmap to leave the weights in the file, a smaller -c, or a smaller model"};
 }
 
 }  // namespace
@@ -79,7 +67,8 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
     log(base::LogLevel::info,
         fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
                     gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
-    WALLABY_OK(check_memory(name, plan));
+    WALLABY_OK(backends::check_memory(name, plan,
+                                      "Use --mmap to leave the weights in the file, a smaller -c, or a smaller model"));
     WALLABY_TRY(model->executable_,
                 backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
     model->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);

@@ -111,40 +111,6 @@ struct CodedScores {
 
 // --- Weights.
 
-// One column's scores of a page become weights, of which the keys [begin, end) count; maximum and sum take them in.
-// Returns exp(maximum before - maximum after), by which the values gathered so far shrink.
-inline float weigh_scores(float* scores, uint32_t begin, uint32_t end, float factor, float cap, float& maximum,
-                          float& sum_of_weights) {
-    const F32 hidden = splat(-__builtin_inff());
-    F32 s[4];
-    WALLABY_UNROLL
-    for (int i = 0; i < 4; i++) { s[i] = load(scores + 16 * i) * splat(factor); }
-    if (cap != 0) {
-        for (F32& x : s) { x = softcap(x, splat(cap)); }
-    }
-    if (begin != 0 || end != page_keys) {
-        WALLABY_UNROLL
-        for (int i = 0; i < 4; i++) {
-            const I32 key = lane_numbers() + splat(int32_t(16 * i));
-            const I32 counts = (key >= splat(int32_t(begin))) & (key < splat(int32_t(end)));
-            s[i] = counts ? s[i] : hidden;
-        }
-    }
-    const float top = largest(max(max(s[0], s[1]), max(s[2], s[3])));
-    float shrink = 1;
-    if (top > maximum) {
-        shrink = exp_of_negative(splat(maximum - top))[0];  // 0 while the range is empty
-        maximum = top;
-    }
-    WALLABY_UNROLL
-    for (int i = 0; i < 4; i++) {
-        s[i] = exp_of_negative(s[i] - splat(maximum));
-        store(scores + 16 * i, s[i]);
-    }
-    sum_of_weights = fma(splat(sum_of_weights), splat(shrink), splat(sum((s[0] + s[1]) + (s[2] + s[3]))))[0];
-    return shrink;
-}
-
 // --- Values.
 
 struct ValueArgs {
@@ -323,6 +289,55 @@ struct OpenPage {
     uint32_t first_position;
 };
 
+// A group's scores of a page become weights: exp(score - maximum) of what a column sees, 0 of the rest. args.out's
+// maxima and sums take them in; shrink [n]: exp(maximum before - maximum after), by which the values gathered so far
+// shrink. Column after column without a branch, and what is one number of a column for all of them at once: each step
+// of one takes long, and waits for none of another.
+WALLABY_KERNEL void weigh_scores(const AttendArgs& args, const Seen* columns, uint32_t first, uint32_t n, float* scores,
+                                 float* shrink) {
+    alignas(64) float tops[n_lanes], sums[n_lanes] = {};
+    const F32 hidden = splat(-__builtin_inff());
+    for (uint32_t c = 0; c < n; c++) {
+        float* const own = scores + page_keys * c;
+        const auto begin = int32_t(columns[c].begin), end = int32_t(columns[c].end);
+        F32 s[4];
+        WALLABY_UNROLL
+        for (int i = 0; i < 4; i++) { s[i] = load(own + 16 * i) * splat(args.factor[first + c]); }
+        if (args.softcap != 0) {
+            for (F32& x : s) { x = softcap(x, splat(args.softcap)); }
+        }
+        WALLABY_UNROLL
+        for (int i = 0; i < 4; i++) {
+            const I32 key = lane_numbers() + splat(int32_t(16 * i));
+            const I32 counts = (key >= splat(begin)) & (key < splat(end));
+            s[i] = counts ? s[i] : hidden;
+            store(own + 16 * i, s[i]);
+        }
+        tops[c] = largest(max(max(s[0], s[1]), max(s[2], s[3])));
+    }
+    const F32 before = load_first(args.out.maximum + first, n);
+    const F32 after = max(load_first(tops, n), before);
+    store(tops, after);
+    store_first(shrink, exp_of_negative(before - after), n);  // 0 while the range is empty, 1 where nothing grew
+    for (uint32_t c = 0; c < n; c++) {
+        if (columns[c].nothing()) { continue; }
+        float* const own = scores + page_keys * c;
+        F32 s[4];
+        WALLABY_UNROLL
+        for (int i = 0; i < 4; i++) {
+            s[i] = exp_of_negative(load(own + 16 * i) - splat(tops[c]));
+            store(own + 16 * i, s[i]);
+        }
+        sums[c] = sum((s[0] + s[1]) + (s[2] + s[3]));
+    }
+    for (uint32_t c = 0; c < n; c++) {
+        if (columns[c].nothing()) { shrink[c] = 1; }
+    }
+    const F32 sum_before = load_first(args.out.sum + first, n);
+    store_first(args.out.maximum + first, after, n);
+    store_first(args.out.sum + first, fma(sum_before, load_first(shrink, n), load_first(sums, n)), n);
+}
+
 WALLABY_KERNEL void scale_values(float* values, uint32_t head, float factor) {
     for (uint32_t i = 0; i < head; i += n_lanes) {
         store_first(values + i, load_first(values + i, head - i) * splat(factor), head - i);
@@ -353,12 +368,10 @@ inline void attend_group(const AttendArgs& args, const OpenPage& page, quant::Ty
     const Score score = score_of(args.key_type, width);
     score({page.keys, head, queries, any.begin / 16, (any.end + 15) / 16, weights, page.next_keys});
     float* out = args.out.values + uint64_t(first) * head;
+    float shrink[columns_at_once];
+    weigh_scores(args, columns, first, n, weights, shrink);
     for (uint32_t c = 0; c < n; c++) {
-        if (columns[c].nothing()) { continue; }
-        const float shrink =
-            weigh_scores(weights + page_keys * c, columns[c].begin, columns[c].end, args.factor[first + c],
-                         args.softcap, args.out.maximum[first + c], args.out.sum[first + c]);
-        if (shrink != 1) { scale_values(out + uint64_t(c) * head, head, shrink); }
+        if (shrink[c] != 1) { scale_values(out + uint64_t(c) * head, head, shrink[c]); }
     }
 
     ValueArgs values = {page.values,     reinterpret_cast<const float*>(args.scratch), head, weights, 0, 0, out, n,

@@ -246,8 +246,35 @@ TEST(KernelsMatmul, ExtremeCodes) {
                 const auto out = c.run(kernels::table(isa));
                 EXPECT_LE(error_of(c, out, kernels::table(isa)), 3e-7)
                     << kernels::name_of(isa) << format.name << int(fill);
+                EXPECT_EQ(out, c.run(kernels::table(Isa::portable))) << format.name << int(fill);
             }
         }
+    }
+}
+
+// Nested formats near the integers' bounds, with low bits that no float32 could drop unnoticed.
+TEST(KernelsMatmul, LargeUnevenSums) {
+    for (const quant::Type type : {quant::Type::q4_k, quant::Type::q6_k}) {
+        const quant::Format& format = quant::format_of(type);
+        Case c(type, 1024, 16, 2, 3);
+        sampling::Random random(4);
+        for (size_t i = 0; i < c.rows.size(); i++) {
+            const size_t at = i % format.block_bytes, scales = type == quant::Type::q4_k ? 4 : 192;
+            const auto low = uint8_t(random.next());
+            if (at == format.f16_scales.first || at == format.f16_scales.second) {
+                c.rows[i] = 0;
+            } else if (at == format.f16_scales.first + 1u || at == format.f16_scales.second + 1u) {
+                c.rows[i] = 0x3c;  // 1
+            } else if (type == quant::Type::q4_k) {
+                c.rows[i] = at < scales + 12 ? uint8_t(0xfc | low) : uint8_t(0xcc | low);
+            } else {
+                c.rows[i] = at >= scales ? uint8_t(0x70 | (low & 0x0f)) : uint8_t(0xcc | low);
+            }
+        }
+        for (float& x : c.x) { x = 0.8f + 0.2f * float(random.uniform()); }
+        const auto expected = c.run(kernels::table(Isa::portable));
+        EXPECT_LE(error_of(c, expected, kernels::table(Isa::portable)), 2e-7) << format.name;
+        for (const Isa isa : usable()) { EXPECT_EQ(c.run(kernels::table(isa)), expected) << kernels::name_of(isa); }
     }
 }
 
