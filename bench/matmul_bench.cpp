@@ -57,9 +57,9 @@ class Bench {
         arena_ = *base::Arena::create(n_weight_bytes + (uint64_t(96) << 20));
         weights_ = arena_.take(n_weight_bytes + 65536)->data();
         scratch_ = arena_.take(uint64_t(64) << 20)->data();
+        // Scales and weights, of 16 or 32 bits, are of middling size: products of denormal numbers would take long.
         uint32_t x = 1;
-        for (uint64_t i = 0; i < n_weight_bytes;
-             i += 4) {  // scales and weights, of 16 or 32 bits, are of middling size
+        for (uint64_t i = 0; i < n_weight_bytes; i += 4) {
             x = x * 1664525 + 1013904223;
             const uint32_t word = (x & 0x87ff87ff) | 0x30003000;
             std::memcpy(weights_ + i, &word, 4);

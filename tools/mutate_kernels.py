@@ -51,7 +51,7 @@ MUTATIONS = [
     ("text/activations.h", "put(biases + 4 * i, -32 * sums[i]);", "put(biases + 4 * i, -32 * sums[i ^ 1]);", "biases of another sixteen"),
     ("text/activations.h", "const uint32_t first = i / 2 * 4 + i % 2;", "const uint32_t first = i;", "pairs of sums in another order"),
     ("text/activations.h", "127 / largest_magnitude, largest_magnitude / 127", "128 / largest_magnitude, largest_magnitude / 128", "codes up to 128"),
-    ("text/attention.h", "if (columns[c].nothing()) { shrink[c] = 1; }", "if (columns[c].nothing()) { shrink[c] = 0; }", "a column that sees nothing of a page loses what it had"),
+    ("text/attention.h", "shrink[c] = 1;", "shrink[c] = 0;", "a column that sees nothing of a page loses what it had"),
     ("text/attention.h", "store_first(shrink, exp_of_negative(before - after), n);", "store_first(shrink, splat(1.0f), n);", "values do not shrink when the maximum grows"),
     ("text/attention.h", "? s[i] : hidden;", "? s[i] : splat(0.0f);", "hidden keys weigh something"),
     ("text/attention.h", "(key < splat(end));", "(key <= splat(end));", "one key beyond the last"),

@@ -152,10 +152,12 @@ void pack_numbers(uint32_t size, const uint8_t* const* from, uint64_t n_bytes, u
 
 }  // namespace
 
+uint32_t n_tiles(uint32_t n_out) { return n_out / tile_rows + (n_out % tile_rows == 0 ? 0 : 1); }
+
 uint64_t tile_bytes(quant::Type type, uint32_t n_in) { return tile_rows * row_bytes(type, n_in); }
 
-uint64_t packed_bytes(quant::Type type, uint32_t n_in, uint64_t n_out) {
-    return (n_out + tile_rows - 1) / tile_rows * tile_bytes(type, n_in);
+uint64_t packed_bytes(quant::Type type, uint32_t n_in, uint32_t n_out) {
+    return n_tiles(n_out) * tile_bytes(type, n_in);
 }
 
 void pack_tile(quant::Type type, uint32_t n_in, const uint8_t* rows, uint32_t n_rows, uint8_t* tile) {

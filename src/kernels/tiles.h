@@ -14,9 +14,11 @@ namespace wallaby::kernels {
 // Of the order below: an image carries it.
 inline constexpr uint32_t tile_version = 1;
 
+// Of a matrix of n_out rows.
+uint32_t n_tiles(uint32_t n_out);
 uint64_t tile_bytes(quant::Type type, uint32_t n_in);
 // All tiles of a matrix of n_out rows.
-uint64_t packed_bytes(quant::Type type, uint32_t n_in, uint64_t n_out);
+uint64_t packed_bytes(quant::Type type, uint32_t n_in, uint32_t n_out);
 
 // rows: n_rows <= 16 rows as in the file. tile: tile_bytes, written whole.
 void pack_tile(quant::Type type, uint32_t n_in, const uint8_t* rows, uint32_t n_rows, uint8_t* tile);

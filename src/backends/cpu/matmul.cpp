@@ -17,13 +17,12 @@ constexpr uint64_t wide_task_bytes = 96 * 1024;
 // The kernels of float32, for the panel that weights of a format without its own are decoded to.
 bool has_kernel(const kernels::Matmul& m) { return m.run != nullptr; }
 
-uint32_t n_tiles(const ops::Weight& w) { return (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows; }
-
 uint32_t tiles_per_task(const ops::Weight& w, const kernels::Matmul& m, bool is_wide) {
     if (!has_kernel(m)) { return 1; }  // decoded one by one
     const uint64_t panel = is_wide ? m.scratch_bytes(w.n_in, kernels::tile_rows) : 0;
     const uint64_t tile = panel == 0 ? kernels::tile_bytes(w.type, w.n_in) : panel;
-    return uint32_t(std::clamp<uint64_t>((is_wide ? wide_task_bytes : narrow_task_bytes) / tile, 1, n_tiles(w)));
+    return uint32_t(
+        std::clamp<uint64_t>((is_wide ? wide_task_bytes : narrow_task_bytes) / tile, 1, kernels::n_tiles(w.n_out)));
 }
 
 }  // namespace
@@ -119,7 +118,7 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
     uint32_t widest = 0;
     for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
     job.tiles_per_task = tiles_per_task(w, job.kernel, widest > kernels_.narrow_columns);
-    const uint64_t tasks_per_matrix = (n_tiles(w) + job.tiles_per_task - 1) / job.tiles_per_task;
+    const uint64_t tasks_per_matrix = (kernels::n_tiles(w.n_out) + job.tiles_per_task - 1) / job.tiles_per_task;
     job.n_tasks = tasks_per_matrix * input.parts.size();
     for (const Column& c : input.columns) { job.out.push_back(row(op.out[0], c.row) + uint64_t(c.slot) * w.n_out); }
     return job;
@@ -132,9 +131,9 @@ void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
     const Part& part = job.input->parts[task / tasks_per_matrix];
     const auto first_tile = uint32_t(task % tasks_per_matrix * job.tiles_per_task);
     const uint32_t first_row = first_tile * kernels::tile_rows;
-    auto tiles =
-        weights_.tiles(op.weight[0], part.expert, first_tile, std::min(job.tiles_per_task, n_tiles(w) - first_tile),
-                       worker_scratch(worker) + panel_bytes(w, kernels_));
+    auto tiles = weights_.tiles(op.weight[0], part.expert, first_tile,
+                                std::min(job.tiles_per_task, kernels::n_tiles(w.n_out) - first_tile),
+                                worker_scratch(worker) + panel_bytes(w, kernels_));
     if (!tiles.ok()) { return fail(std::move(tiles).error()); }
 
     kernels::MatmulArgs args;

@@ -56,7 +56,6 @@ struct Places {
 };
 
 uint64_t matrix_bytes(const ops::Weight& w) { return kernels::packed_bytes(w.type, w.n_in, w.n_out) * w.n_expert; }
-uint32_t tiles_per_matrix(const ops::Weight& w) { return (w.n_out + kernels::tile_rows - 1) / kernels::tile_rows; }
 
 Places places_of(const ops::Model& model, WeightsIn weights_in) {
     Places p;
@@ -135,10 +134,10 @@ class Packing {
         const uint64_t tile_bytes = kernels::tile_rows * row_bytes_;
         const auto expert = uint32_t(chunk / chunks_per_matrix());
         const uint32_t first = uint32_t(chunk % chunks_per_matrix()) * tiles_per_chunk();
-        const uint32_t n = std::min(tiles_per_chunk(), tiles_per_matrix(w_) - first);
+        const uint32_t n = std::min(tiles_per_chunk(), kernels::n_tiles(w_.n_out) - first);
         scratch.resize(std::max<uint64_t>(scratch.size(), n * tile_bytes));
         return pack(expert, first, n, false, scratch.data(),
-                    out + (uint64_t(expert) * tiles_per_matrix(w_) + first) * tile_bytes);
+                    out + (uint64_t(expert) * kernels::n_tiles(w_.n_out) + first) * tile_bytes);
     }
 
   private:
@@ -147,7 +146,9 @@ class Packing {
     uint32_t tiles_per_chunk() const {
         return uint32_t(std::max<uint64_t>(1, chunk_bytes / (kernels::tile_rows * row_bytes_)));
     }
-    uint32_t chunks_per_matrix() const { return (tiles_per_matrix(w_) + tiles_per_chunk() - 1) / tiles_per_chunk(); }
+    uint32_t chunks_per_matrix() const {
+        return (kernels::n_tiles(w_.n_out) + tiles_per_chunk() - 1) / tiles_per_chunk();
+    }
 
     const ops::Weight& w_;
     const gguf::Tensor& tensor_;
@@ -251,7 +252,8 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
             const ops::Weight& w = model.weights[id];
             WALLABY_TRY(piece.tensor, find(source, w));
             if (places.use[id] == Use::matrix) {
-                piece.is_checked = std::make_unique<std::atomic<bool>[]>(uint64_t(w.n_expert) * tiles_per_matrix(w));
+                piece.is_checked =
+                    std::make_unique<std::atomic<bool>[]>(uint64_t(w.n_expert) * kernels::n_tiles(w.n_out));
             }
         } else if (places.use[id] == Use::matrix) {
             piece.tiles = made[places.of[id]];
@@ -267,7 +269,7 @@ Result<const uint8_t*> Weights::tiles(ops::WeightId id, uint32_t expert, uint32_
     const ops::Weight& w = model_->weights[id];
     const Piece& piece = pieces_[id];
     const uint64_t tile_bytes = kernels::tile_bytes(w.type, w.n_in);
-    const uint64_t at = uint64_t(expert) * tiles_per_matrix(w) + first;
+    const uint64_t at = uint64_t(expert) * kernels::n_tiles(w.n_out) + first;
     if (piece.tiles != nullptr) { return piece.tiles + at * tile_bytes; }
     std::atomic<bool>* const checked = &piece.is_checked[at];
     const bool is_finite = std::all_of(checked, checked + n, [](const std::atomic<bool>& c) { return c.load(); });

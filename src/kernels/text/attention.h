@@ -320,7 +320,10 @@ WALLABY_KERNEL void weigh_scores(const AttendArgs& args, const Seen* columns, ui
     store(tops, after);
     store_first(shrink, exp_of_negative(before - after), n);  // 0 while the range is empty, 1 where nothing grew
     for (uint32_t c = 0; c < n; c++) {
-        if (columns[c].nothing()) { continue; }
+        if (columns[c].nothing()) {
+            shrink[c] = 1;
+            continue;
+        }
         float* const own = scores + page_keys * c;
         F32 s[4];
         WALLABY_UNROLL
@@ -329,9 +332,6 @@ WALLABY_KERNEL void weigh_scores(const AttendArgs& args, const Seen* columns, ui
             store(own + 16 * i, s[i]);
         }
         sums[c] = sum((s[0] + s[1]) + (s[2] + s[3]));
-    }
-    for (uint32_t c = 0; c < n; c++) {
-        if (columns[c].nothing()) { shrink[c] = 1; }
     }
     const F32 sum_before = load_first(args.out.sum + first, n);
     store_first(args.out.maximum + first, after, n);

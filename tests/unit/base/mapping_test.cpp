@@ -6,11 +6,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
-#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
+#include "support/fake_root.h"
 
 namespace {
 
@@ -20,23 +19,24 @@ using base::Mapping;
 // A file of n_bytes that goes away with it.
 class Temporary {
   public:
-    explicit Temporary(size_t n_bytes) : fd_(::mkstemp(path_.data())) {
+    explicit Temporary(size_t n_bytes) {
         for (size_t i = 0; i < n_bytes; i++) { content.push_back(uint8_t(1 + i % 251)); }
-        EXPECT_EQ(::write(fd_, content.data(), n_bytes), ssize_t(n_bytes));
+        folder_.file("/file", {reinterpret_cast<const char*>(content.data()), n_bytes});
+        fd_ = ::open(path().c_str(), O_RDWR | O_CLOEXEC);
+        EXPECT_GE(fd_, 0);
     }
-    ~Temporary() {
-        ::close(fd_);
-        ::unlink(path_.c_str());
-    }
+    ~Temporary() { ::close(fd_); }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
     int fd() const { return fd_; }
-    const std::string& path() const { return path_; }
+    std::string path() const { return folder_.path() + "/file"; }
     void cut(size_t n_bytes) const { EXPECT_EQ(::ftruncate(fd_, off_t(n_bytes)), 0); }
 
     std::vector<uint8_t> content;
 
   private:
-    std::string path_ = "/tmp/wallaby-mapping-XXXXXX";
-    int fd_;
+    wallaby::testing::FakeRoot folder_;
+    int fd_ = -1;
 };
 
 Mapping map(const Temporary& file) {
@@ -103,8 +103,7 @@ TEST(BaseBytes, OfAFileAndOfMemory) {
     EXPECT_TRUE(std::ranges::equal((*source)->bytes(), file.content));
     EXPECT_TRUE((*source)->check_bytes().ok());
     file.cut(0);
-    std::optional<uint8_t> last = (*source)->bytes()[4999];
-    EXPECT_EQ(*last, 0);
+    EXPECT_EQ((*source)->bytes()[4999], 0);
     EXPECT_FALSE((*source)->check_bytes().ok());
     const base::MemorySource memory(file.content, "memory");
     EXPECT_EQ(memory.bytes().data(), file.content.data());

@@ -1,11 +1,11 @@
 // Models whose weights stay in their file: what is said of bad ones when they are met, and what is held in memory.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "engine/session.h"
+#include "support/fake_root.h"
 #include "support/runner.h"
 #include "support/tiny_model.h"
 
@@ -17,15 +17,9 @@ using backends::WeightsIn;
 
 class EngineWeightsInFile : public ::testing::Test {
   protected:
-    void SetUp() override {
-        path_ = std::filesystem::temp_directory_path() / ("wallaby-in-file-" + std::to_string(::getpid()) + ".gguf");
-    }
-    void TearDown() override { std::filesystem::remove(path_); }
-
-    void write(const TinyModel& tiny) const {
+    void write(const TinyModel& tiny) {
         const std::vector<uint8_t> bytes = tiny.build();
-        std::ofstream(path_, std::ios::binary)
-            .write(reinterpret_cast<const char*>(bytes.data()), ssize_t(bytes.size()));
+        folder_.file("/model.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     }
     std::shared_ptr<engine::Model> load(WeightsIn weights_in) {
         return must(engine::Model::load(path_, {.weights_in = weights_in}, {pool_, {}, {}, {}}));
@@ -44,7 +38,8 @@ class EngineWeightsInFile : public ::testing::Test {
     }
 
     threads::Pool pool_{2};
-    std::filesystem::path path_;
+    FakeRoot folder_;
+    const std::string path_ = folder_.path() + "/model.gguf";
 };
 
 TEST_F(EngineWeightsInFile, SameLogitsInLessMemory) {
