@@ -3,9 +3,9 @@
 //     matmul_bench [ISA] [K] [COLUMNS]        default: auto 4096 512
 //
 // Each figure is the median of several pairs probe, run, probe, as a share of the mean of its two probes: a wide matmul
-// against the int8 or f32 rate, narrow ones (1 to 8 columns over 512 MiB of weights) against read bandwidth. `near` is
-// one column over weights that stay in the second-level cache: how fast the kernel is when memory does not hold it
-// back.
+// against the int8, bf16 or f32 rate, narrow ones (1 to 8 columns over 512 MiB of weights) against read bandwidth.
+// `near` is one column over weights that stay in the second-level cache: how fast the kernel is when memory does not
+// hold it back.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -70,11 +70,13 @@ class Bench {
         const kernels::Matmul m = table_.matmul(type);
         const uint64_t tile = kernels::tile_bytes(type, n_in_);
         const kernels::Probe& p = table_.probe;
-        const bool is_f32 = m.activations == kernels::Activations::f32;
         const auto rate = [&] {
             constexpr uint64_t n = 2'000'000;
-            const auto loop = is_f32 ? p.f32 : p.int8;
-            return per_second(double(n * (is_f32 ? p.f32_operations : p.int8_operations)), [&] { (void)loop(n); });
+            const auto [loop, operations] =
+                m.activations == kernels::Activations::f32    ? std::pair(p.f32, p.f32_operations)
+                : m.activations == kernels::Activations::bf16 ? std::pair(p.bf16, p.bf16_operations)
+                                                              : std::pair(p.int8, p.int8_operations);
+            return per_second(double(n * operations), [&] { (void)loop(n); });
         };
         const auto read = [&] {
             return per_second(double(n_weight_bytes), [&] { (void)p.read(weights_, n_weight_bytes); });
@@ -83,7 +85,7 @@ class Bench {
         const Share wide = measure(
             [&] {
                 return per_second(2.0 * n_in_ * 16 * n_tiles * n_columns_,
-                                  [&] { multiply(m, tile, n_tiles, n_columns_, 2); });
+                                  [&] { multiply(m, tile, n_tiles, n_columns_, 8); });
             },
             rate);
         std::printf("%-5s %6.0f G/s %3.0f %%", std::string(quant::format_of(type).name).c_str(), wide.value / 1e9,

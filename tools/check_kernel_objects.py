@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-UNIT = re.compile(r"(portable|avx2|avx512|avx512vnni|neon|dotprod|i8mm)\.cpp\.o$")
+UNIT = re.compile(r"(portable|avx2|avx512|avx512vnni|avx512bf16|neon|dotprod|i8mm)\.cpp\.o$")
 
 
 def check(path):

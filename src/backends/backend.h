@@ -100,7 +100,8 @@ Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view 
 // An instruction set that people may name, and why it cannot be used on this machine (empty: it can).
 struct InstructionSet {
     std::string name;
-    std::string why_not;
+    std::string why_not;           // empty: it can be used here
+    bool is_by_name_only = false;  // "auto" never means it: its bits are its own
 };
 std::vector<InstructionSet> instruction_sets();  // best first
 // The one that `isa` (a name, "auto" or empty) means here.

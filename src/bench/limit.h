@@ -17,16 +17,17 @@ struct Limit {
     uint64_t operations = 0;  // a multiply-add is two
     // By what the ops wait for. An op takes the longer of reading its bytes and computing its operations, and ops
     // follow each other.
-    double read_seconds = 0, int8_seconds = 0, f32_seconds = 0;
+    double read_seconds = 0, int8_seconds = 0, bf16_seconds = 0, f32_seconds = 0;
 
-    double seconds() const { return read_seconds + int8_seconds + f32_seconds; }
-    std::string_view limiter() const;  // "read", "int8" or "f32": where most of the time goes
+    double seconds() const { return read_seconds + int8_seconds + bf16_seconds + f32_seconds; }
+    std::string_view limiter() const;  // "read", "int8", "bf16" or "f32": where most of the time goes
 };
 
 // Of the model's first program; the steps at the test's depth are left out, as they are not timed. Matmuls over
 // quantised weights, and the products with quantised keys, are done at the int8 rate; everything else, weights in F32,
-// F16 and BF16 among it, at the f32 rate, because logits are defined in float32 (docs/numerics.md). Experts are thought
-// to be chosen at random. A rate of 0 counts as no time.
+// F16 and BF16 among it, at the f32 rate, because logits are defined in float32 (docs/numerics.md). Where there is a
+// bf16 rate, native products of bf16 numbers were asked for, and weights in BF16 count at that. Experts are thought to
+// be chosen at random. A rate of 0 counts as no time.
 Limit limit_of(const ops::Model& model, const Test& test, uint32_t n_batch, quant::Type k_type, quant::Type v_type,
                const probe::Rates& rates);
 

@@ -45,7 +45,8 @@ Result<std::string> describe_cpu(const std::string& isa, bool as_json) {
     std::string text = fmt::format("CPU           {}\nfeatures      {}\n", name, fmt::join(features, " "));
     text += fmt::format("kernels       {} ({})\n", used, is_wish ? "asked for" : "the best that can be used here");
     for (const backends::InstructionSet& s : sets) {
-        text += fmt::format("  {:<11} {}\n", s.name, s.why_not.empty() ? "can be used" : s.why_not);
+        const char* use = s.is_by_name_only ? "can be used where it is named: its bits are its own" : "can be used";
+        text += fmt::format("  {:<11} {}\n", s.name, s.why_not.empty() ? use : s.why_not);
     }
     return text + fmt::format("threads       {} ({})\n", count.threads, count.reason);
 }

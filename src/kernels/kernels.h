@@ -14,10 +14,12 @@
 
 namespace wallaby::kernels {
 
-enum class Isa : uint8_t { portable, avx512vnni };
+// avx512bf16 is avx512vnni but for weights in BF16, whose products the processor rounds in its own way: other bits, so
+// it is used only where it is asked for by name (docs/numerics.md).
+enum class Isa : uint8_t { portable, avx512vnni, avx512bf16 };
 
-// How a matmul takes its inputs: as they are, or as int8 codes with a scale per 32 or per 256.
-enum class Activations : uint8_t { f32, per_32, per_256 };
+// How a matmul takes its inputs: as they are, rounded to bf16, or as int8 codes with a scale per 32 or per 256.
+enum class Activations : uint8_t { f32, bf16, per_32, per_256 };
 
 inline constexpr uint32_t tile_rows = 16;
 
@@ -33,7 +35,8 @@ struct MatmulArgs {
     const float* bias = nullptr;
     float scale = 1;
     bool scale_bias = false;
-    uint8_t* scratch = nullptr;  // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; beyond narrow_columns
+    uint8_t* scratch =
+        nullptr;  // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; beyond narrow_columns, or n_in odd
 };
 
 struct Matmul {
@@ -151,11 +154,22 @@ struct Probe {
     uint64_t (*int8)(uint64_t n);
     uint64_t (*f32)(uint64_t n);
     uint64_t int8_operations = 0, f32_operations = 0;
+    uint64_t (*bf16)(uint64_t n) = nullptr;  // nullptr: no products of bf16 numbers
+    uint64_t bf16_operations = 0;
+};
+
+// What native products of bf16 numbers change in a table.
+struct NativeBf16 {
+    Matmul matmul;  // for weights in BF16
+    uint64_t (*probe)(uint64_t n);
+    uint64_t probe_operations = 0;
 };
 
 struct Table {
     Isa isa;
-    uint32_t narrow_columns;  // up to so many a matmul unpacks in registers, and uses no scratch
+    uint32_t columns_at_once;  // columns of activations that lie together: for one thread to write
+    uint32_t narrow_columns;   // up to so many a matmul unpacks in registers, and uses no scratch
+    uint32_t wide_tiles;       // beyond them it takes so many tiles together, and a lone one more slowly
     uint64_t (*activation_bytes)(Activations kind, uint32_t n_in, uint32_t n_columns);
     void (*write_activations)(Activations kind, const float* x, uint32_t n_in, uint32_t n_columns, uint32_t column,
                               uint8_t* out);
@@ -191,6 +205,7 @@ struct Known {
     std::string_view name;
     std::optional<Isa> isa;
     std::string why_not;  // empty: it can be used here
+    bool by_name_only;    // "auto" never means it: other bits than from the others
 };
 std::vector<Known> known(const base::CpuFeatures& cpu);  // best first
 // "auto" or empty: the fastest that is usable. Another name: that one, or an error that says why not.

@@ -72,10 +72,10 @@ Loops kernel_loops(std::string_view isa) {
     const kernels::Probe& p = kernels::table(*chosen).probe;
     return {.read = p.read,
             .int8 = p.int8,
-            .bf16 = nullptr,
+            .bf16 = p.bf16,
             .f32 = p.f32,
             .int8_ops_per_iteration = double(p.int8_operations),
-            .bf16_ops_per_iteration = 0,
+            .bf16_ops_per_iteration = double(p.bf16_operations),
             .f32_ops_per_iteration = double(p.f32_operations)};
 }
 

@@ -124,9 +124,9 @@ TEST_F(CliJoey, AFileOfItsNameIsNamedByItsPath) {
 TEST_F(CliJoey, TellsThisStoryAtTemperatureZero) {
     EXPECT_EQ(
         wallaby({"run", "-m", "joey", "--temp", "0", "Once upon a time"}).out,
-        R"(, a patient fluffy rabbit named Nora lived in a sunny cave near the duck pond. She loved fishing. Next door lived a goose named Arlo.
+        R"(, a patient fluffy lamb named Nora lived in a sunny cave near the duck pond. She loved fishing. Next door lived a goose named Arlo.
 
-One afternoon, Nora and Arlo joined the great race from the duck pond to the green island. The winner would get a basket of pears. Nora was in front. Suddenly she saw a duckling. It was alone. Nora took the duckling to its mother. So Arlo won. Arlo had seen it all. He gave the prize to Nora.
+One afternoon, Nora and Arlo joined the great race from the duck pond to the stone bridge. The winner would get a basket of pears. Nora was in front. Suddenly she saw a duckling. It was alone. Nora took the duckling to its mother. So Arlo won. Arlo had seen it all. He gave the prize to Nora.
 
 Nora had learned that kindness is winning. They went home, sleepy and merry.
 )");

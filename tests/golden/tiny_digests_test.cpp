@@ -53,26 +53,26 @@ const Row rows[] = {
      "0x64136d463660f902", "0xed11336e6258d241"},
     {"BF16", "0xcd4c3d6a899a029d", "0xc40ce1f0188b1e4c", "0x290c55372a0b23f6", "0x6b95b6b01f86bae1",
      "0xf6300ae61cd3eab6", "0x20edc869ce5d5cfe"},
-    {"Q4_0", "0x639fd84415f20178", "0x4379daf292ff054f", "0x2a98818cf5c1cbf7", "0x169124f9fc4a2383",
-     "0x53c47023c64b2b5e", "0xd92e3d35f5ebc593"},
+    {"Q4_0", "0x639fd84415f20178", "0x4379daf292ff054f", "0x2a98818cf5c1cbf7", "0xbd2e8d2816180c26",
+     "0xb395a67181085913", "0x63fa2733cc1de974"},
     {"Q4_1", "0xf8fc2bcb83996270", "0x15d79d70ebda2291", "0xa5b4e3d91a3d8c4b", "0xa78a1f2e23168191",
      "0x827df46c29a24e0d", "0x1757027e01f73df1"},
     {"Q5_0", "0xf2fea3c7fb0dfc8d", "0x4790dd3e729d963a", "0xe96a31e253ae67e7", "0xaf19286bb39f5228",
      "0xe98ac9842078e50e", "0x4aaa83f4fa52dad7"},
     {"Q5_1", "0xc12df21a67c91654", "0x4bbdf3b87a5845b4", "0x6d5e59da850ff309", "0xec076a2bce0e426c",
      "0x2c4cbf93cb84d693", "0x7b1aed6cb81fb617"},
-    {"Q8_0", "0x9ec86824387ebdb5", "0xb7349ee46df85d48", "0x93bdf473059e46f2", "0x6ba75da26f24acc5",
-     "0xb17ce96a087f3b4f", "0x3cd39ca7a43c5bfc"},
+    {"Q8_0", "0x9ec86824387ebdb5", "0xb7349ee46df85d48", "0x93bdf473059e46f2", "0x1862f82f47ad09fa",
+     "0x3f42f9999d05930c", "0xac9001d50d81ac77"},
     {"Q2_K", "0x657026f270b8d313", "0xfd947507e431d941", "0x2307a0cbb8f00f9a", "0x30fc89b82223e191",
      "0xd88c7413f265dbe0", "0x221ac4d3cd947f9d"},
     {"Q3_K", "0xc46d879bc77503e8", "0xeb717a5cce4e818d", "0x1b931c2589011e2d", "0x682bb6e85e3b3381",
      "0xd6e84af5acda4f63", "0xce42ddd53ee23e97"},
-    {"Q4_K", "0x3ce823b305181745", "0x548d858f810d480d", "0xf050d298473735d5", "0x5c17c91a2eed65a8",
-     "0xa9fb684ee71dd0ed", "0x05fe57a7d923ebaa"},
+    {"Q4_K", "0x3ce823b305181745", "0x548d858f810d480d", "0xf050d298473735d5", "0x738e6ae9b1498ca2",
+     "0x3106f47969be3257", "0x43fd9dcf2c404c1e"},
     {"Q5_K", "0x344aeacd5192904e", "0x657ca1140fda7f37", "0x400231b7a68cc49b", "0x95d4926101bda28c",
      "0x601823dea1db4540", "0xe318481552a14d34"},
-    {"Q6_K", "0x26b79c3bd131479d", "0xb4f716a71a44bd28", "0x2d743af02957be3c", "0xc0286b499ada7002",
-     "0xf6b665ae8251cc6d", "0x4abf8d911de70fb0"},
+    {"Q6_K", "0x26b79c3bd131479d", "0xb4f716a71a44bd28", "0x2d743af02957be3c", "0x308f2121fcdf4ee2",
+     "0xc405de45e510ad40", "0x35270411992e359f"},
     {"IQ1_S", "0x920a2fe9f8f01540", "0x6737ff0756ce1d74", "0xdf050a71209fefe3", "0x4b13ec767f412d1d",
      "0x2ff7e9f75150f551", "0x3d2538ed101a43ed"},
     {"IQ1_M", "0x91b5ae4aa63216d3", "0x4346c6e18e514a21", "0x67f8802db720cac3", "0x28e57f0b7047318a",
@@ -152,16 +152,16 @@ TEST(GoldenTinyDigestsLong, WindowPages) {
 }
 
 TEST(GoldenTinyDigestsLong, CpuPages) {
-    EXPECT_EQ(digest_of("tiny-dense", "Q4_K", quant::Type::f16, 126, 4, "auto"), "0xe7ed7e20199eaba6");
-    EXPECT_EQ(digest_of("tiny-dense", "Q4_0", quant::Type::q8_0, 126, 4, "auto"), "0xca714fb710544da6");
+    EXPECT_EQ(digest_of("tiny-dense", "Q4_K", quant::Type::f16, 126, 4, "auto"), "0xa0ee92012e01cdbd");
+    EXPECT_EQ(digest_of("tiny-dense", "Q4_0", quant::Type::q8_0, 126, 4, "auto"), "0x7eaef6330609f516");
 }
 
 TEST(GoldenTinyDigestsLong, CpuRange) {
-    EXPECT_EQ(digest_of("tiny-dense", "Q8_0", quant::Type::f32, 254, 4, "auto"), "0x82e63c87e70b420a");
+    EXPECT_EQ(digest_of("tiny-dense", "Q8_0", quant::Type::f32, 254, 4, "auto"), "0xce4c65d7db9b53db");
 }
 
 TEST(GoldenTinyDigestsLong, CpuWindowPages) {
-    EXPECT_EQ(digest_of("tiny-window", "Q6_K", quant::Type::bf16, 126, 4, "auto"), "0xaa54fc74db02f1bd");
+    EXPECT_EQ(digest_of("tiny-window", "Q6_K", quant::Type::bf16, 126, 4, "auto"), "0xd024ae795ce8d2b3");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTinyDigests, ::testing::ValuesIn(rows),

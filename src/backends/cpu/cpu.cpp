@@ -47,7 +47,7 @@ Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view 
 std::vector<InstructionSet> instruction_sets() {
     std::vector<InstructionSet> out;
     for (kernels::Known& k : kernels::known(base::cpu_features())) {
-        out.push_back({std::string(k.name), std::move(k.why_not)});
+        out.push_back({std::string(k.name), std::move(k.why_not), k.by_name_only});
     }
     return out;
 }

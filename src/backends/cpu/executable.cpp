@@ -96,11 +96,8 @@ void CpuExecutable::find_rows() {
 }
 
 void CpuExecutable::run_step(const Step& step) {
-    if (!step.row_ops.empty()) {
-        for_each(batch_->rows.size(), 2, [&](uint64_t i, unsigned worker) { run_row(step, uint32_t(i), worker); });
-    }
+    run_rows(step);
     if (error_ || is_stopped()) { return; }
-    prepare(step);
     jobs_.clear();
     is_splitting_ = false;
     uint64_t n_tasks = 0;

@@ -118,7 +118,11 @@ class CpuExecutable final : public Executable {
     void rope(const ops::Op& op, const ops::Rope& spec, uint32_t i);
 
     // matmul.cpp
-    void prepare(const Step& step);
+    void run_rows(const Step& step);
+    bool is_by_row(const Operand& operand) const;
+    const float* input_of(const Operand& operand, const Column& column);
+    void place(const Operand& operand, Prepared& prepared, uint8_t*& at);
+    void write_column(const Operand& operand, const Prepared& prepared, uint64_t c);
     void sort_columns(const Operand& operand, Prepared& prepared);
     Job matmul_job(const ops::Op& op, const Prepared& input);
     void run_matmul(const Job& job, uint64_t task, unsigned worker);

@@ -11,18 +11,23 @@ namespace {
 // Weights that a thread streams at a time when columns are few: long enough to hide taking the next piece, short enough
 // that threads end together.
 constexpr uint64_t narrow_task_bytes = 64 * 1024;
-// Unpacked weights that a thread holds when columns are many: a few tiles, so that threads end together.
-constexpr uint64_t wide_task_bytes = 96 * 1024;
+// Unpacked weights that a thread holds when columns are many: a part of a second-level cache. As many tiles as one
+// block of a wide matmul has, so that activations are read as seldom as can be.
+constexpr uint64_t wide_task_bytes = 640 * 1024, most_wide_tiles = 8;
 
 // The kernels of float32, for the panel that weights of a format without its own are decoded to.
 bool has_kernel(const kernels::Matmul& m) { return m.run != nullptr; }
 
-uint32_t tiles_per_task(const ops::Weight& w, const kernels::Matmul& m, bool is_wide) {
+uint32_t tiles_per_task(const ops::Weight& w, const kernels::Table& kernels, bool is_wide) {
+    const kernels::Matmul m = kernels.matmul(w.type);
     if (!has_kernel(m)) { return 1; }  // decoded one by one
-    const uint64_t panel = is_wide ? m.scratch_bytes(w.n_in, kernels::tile_rows) : 0;
-    const uint64_t tile = panel == 0 ? kernels::tile_bytes(w.type, w.n_in) : panel;
-    return uint32_t(
-        std::clamp<uint64_t>((is_wide ? wide_task_bytes : narrow_task_bytes) / tile, 1, kernels::n_tiles(w.n_out)));
+    uint64_t fits = narrow_task_bytes / kernels::tile_bytes(w.type, w.n_in), together = 1;
+    if (is_wide) {
+        const uint64_t panel = m.scratch_bytes(w.n_in, kernels::tile_rows);
+        fits = panel == 0 ? most_wide_tiles : std::min(wide_task_bytes / panel, most_wide_tiles);
+        together = kernels.wide_tiles;
+    }
+    return uint32_t(std::min<uint64_t>(std::max(fits / together * together, together), kernels::n_tiles(w.n_out)));
 }
 
 }  // namespace
@@ -40,15 +45,15 @@ uint64_t CpuExecutable::operand_bytes(const ops::Program& program, const Operand
 
 uint64_t CpuExecutable::panel_bytes(const ops::Weight& w, const kernels::Table& kernels) {
     const kernels::Matmul m = kernels.matmul(w.type);
-    const uint64_t n_bytes = has_kernel(m) ? m.scratch_bytes(w.n_in, kernels::tile_rows * tiles_per_task(w, m, true))
-                                           : uint64_t(w.n_in) * (kernels::tile_rows + 1) * sizeof(float);
+    const uint64_t n_bytes = has_kernel(m)
+                                 ? m.scratch_bytes(w.n_in, kernels::tile_rows * tiles_per_task(w, kernels, true))
+                                 : uint64_t(w.n_in) * (kernels::tile_rows + 1) * sizeof(float);
     return (n_bytes + 63) / 64 * 64;
 }
 
 // The panel, and behind it what Weights::tiles packs in.
 uint64_t CpuExecutable::matmul_worker_bytes(const ops::Weight& w, const kernels::Table& kernels, WeightsIn weights_in) {
-    const kernels::Matmul m = kernels.matmul(w.type);
-    const uint64_t n_tiles = std::max(tiles_per_task(w, m, false), tiles_per_task(w, m, true));
+    const uint64_t n_tiles = std::max(tiles_per_task(w, kernels, false), tiles_per_task(w, kernels, true));
     const uint64_t packed = weights_in == WeightsIn::file ? 2 * n_tiles * kernels::tile_bytes(w.type, w.n_in) : 0;
     return panel_bytes(w, kernels) + packed;
 }
@@ -87,25 +92,67 @@ void CpuExecutable::sort_columns(const Operand& operand, Prepared& prepared) {
     }
 }
 
-void CpuExecutable::prepare(const Step& step) {
+// The input of a column.
+const float* CpuExecutable::input_of(const Operand& operand, const Column& column) {
+    const bool is_shared = width(operand.value) == operand.n_in;  // one input for all experts of a row
+    return row(operand.value, column.row) + (is_shared ? 0 : uint64_t(column.slot) * operand.n_in);
+}
+
+void CpuExecutable::write_column(const Operand& operand, const Prepared& prepared, uint64_t c) {
+    const Column& column = prepared.columns[c];
+    const Part& part = prepared.parts[column.part];
+    kernels_.write_activations(operand.kind, input_of(operand, column), operand.n_in, part.n, uint32_t(c) - part.first,
+                               part.activations);
+}
+
+// Whether column i of the operand is row i of the batch, so that whoever has computed the row can write it.
+bool CpuExecutable::is_by_row(const Operand& operand) const {
+    const ops::Value& value = program_->values[operand.value];
+    return operand.ids == ops::none && value.width == operand.n_in && value.rows == ops::Rows::tokens;
+}
+
+void CpuExecutable::place(const Operand& operand, Prepared& prepared, uint8_t*& at) {
+    sort_columns(operand, prepared);
+    for (Part& part : prepared.parts) {
+        part.activations = at;
+        at += (kernels_.activation_bytes(operand.kind, operand.n_in, part.n) + 63) / 64 * 64;
+    }
+}
+
+// The step's row ops and the inputs of its matmuls. Columns that lie together are one thread's, where there are enough:
+// they share cache lines.
+void CpuExecutable::run_rows(const Step& step) {
+    const uint64_t n_rows = batch_->rows.size(), together = kernels_.columns_at_once;
+    const auto for_each_column = [&](uint64_t n, const auto& work) {
+        const uint64_t n_per_task = n >= 4 * together ? together : 1;
+        for_each((n + n_per_task - 1) / n_per_task, 2, [&](uint64_t task, unsigned worker) {
+            const uint64_t end = std::min(n, (task + 1) * n_per_task);
+            for (uint64_t i = task * n_per_task; i < end; i++) { work(i, worker); }
+        });
+    };
     uint8_t* at = operands_.data();
     prepared_.resize(std::max(prepared_.size(), step.operands.size()));
+    bool any_by_row = false;
+    for (size_t o = 0; o < step.operands.size(); o++) {
+        if (!is_by_row(step.operands[o])) { continue; }
+        any_by_row = true;
+        place(step.operands[o], prepared_[o], at);
+    }
+    if (any_by_row || !step.row_ops.empty()) {
+        for_each_column(n_rows, [&](uint64_t i, unsigned worker) {
+            run_row(step, uint32_t(i), worker);
+            for (size_t o = 0; o < step.operands.size(); o++) {
+                if (is_by_row(step.operands[o])) { write_column(step.operands[o], prepared_[o], i); }
+            }
+        });
+    }
+    if (error_ || is_stopped()) { return; }
     for (size_t o = 0; o < step.operands.size(); o++) {
         const Operand& operand = step.operands[o];
-        Prepared& p = prepared_[o];
-        sort_columns(operand, p);
-        for (Part& part : p.parts) {
-            part.activations = at;
-            at += (kernels_.activation_bytes(operand.kind, operand.n_in, part.n) + 63) / 64 * 64;
-        }
-        const bool is_shared = width(operand.value) == operand.n_in;  // one input for all experts of a row
-        for_each(p.columns.size(), 8, [&](uint64_t c, unsigned) {
-            const Column& column = p.columns[c];
-            const Part& part = p.parts[column.part];
-            const float* x = row(operand.value, column.row) + (is_shared ? 0 : uint64_t(column.slot) * operand.n_in);
-            kernels_.write_activations(operand.kind, x, operand.n_in, part.n, uint32_t(c) - part.first,
-                                       part.activations);
-        });
+        if (is_by_row(operand)) { continue; }
+        Prepared& prepared = prepared_[o];
+        place(operand, prepared, at);
+        for_each_column(prepared.columns.size(), [&](uint64_t c, unsigned) { write_column(operand, prepared, c); });
     }
 }
 
@@ -117,7 +164,7 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
     job.kernel = kernels_.matmul(w.type);
     uint32_t widest = 0;
     for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
-    job.tiles_per_task = tiles_per_task(w, job.kernel, widest > kernels_.narrow_columns);
+    job.tiles_per_task = tiles_per_task(w, kernels_, widest > kernels_.narrow_columns);
     const uint64_t tasks_per_matrix = (kernels::n_tiles(w.n_out) + job.tiles_per_task - 1) / job.tiles_per_task;
     job.n_tasks = tasks_per_matrix * input.parts.size();
     for (const Column& c : input.columns) { job.out.push_back(row(op.out[0], c.row) + uint64_t(c.slot) * w.n_out); }

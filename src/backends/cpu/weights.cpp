@@ -48,12 +48,40 @@ struct Place {
     ops::WeightId first = 0;  // the weight that it is made from
     Use use = Use::none;
     uint64_t n_bytes = 0;
+    uint64_t offset = 0;  // in the image
 };
 struct Places {
     std::vector<Place> places;
+    uint64_t n_bytes = 0;      // of the image
     std::vector<uint32_t> of;  // by weight: its place, or ops::none
     std::vector<Use> use;      // by weight
 };
+
+// What an image begins with. It fits a model if all of it is equal to what header_of() says.
+struct ImageHeader {
+    char magic[8] = {'W', 'A', 'L', 'L', 'A', 'B', 'Y', 'W'};
+    uint32_t version = kernels::tile_version;
+    uint32_t n_places = 0;
+    uint64_t n_bytes = 0;
+    uint64_t layout = 0;  // FNV-1a of every place: name, view, type, shape, offset
+    uint8_t unused[32] = {};
+};
+static_assert(sizeof(ImageHeader) == base::Arena::alignment);
+
+ImageHeader header_of(const ops::Model& model, const Places& places) {
+    ImageHeader header;
+    header.n_places = uint32_t(places.places.size());
+    header.n_bytes = places.n_bytes;
+    std::string text;
+    for (const Place& p : places.places) {
+        const ops::Weight& w = model.weights[p.first];
+        text += fmt::format("{} {} {} {} {} {} {} {}\n", w.name, w.first, int(w.type), w.n_in, w.n_out, w.n_expert,
+                            int(p.use), p.offset);
+    }
+    header.layout = 14695981039346656037u;
+    for (const char c : text) { header.layout = (header.layout ^ uint8_t(c)) * 1099511628211u; }
+    return header;
+}
 
 uint64_t matrix_bytes(const ops::Weight& w) { return kernels::packed_bytes(w.type, w.n_in, w.n_out) * w.n_expert; }
 
@@ -85,6 +113,11 @@ Places places_of(const ops::Model& model, WeightsIn weights_in) {
         p.of[id] = uint32_t(p.places.size());
         p.places.push_back(
             {id, p.use[id], p.use[id] == Use::matrix ? matrix_bytes(w) : w.n_elements() * sizeof(float)});
+    }
+    p.n_bytes = sizeof(ImageHeader);
+    for (Place& place : p.places) {
+        place.offset = p.n_bytes;
+        p.n_bytes += *base::checked_align(place.n_bytes, base::Arena::alignment);
     }
     return p;
 }
@@ -203,39 +236,36 @@ Result<void> read_vector(const gguf::WeightSource& source, const gguf::Tensor& t
 }  // namespace
 
 uint64_t Weights::planned_bytes(const ops::Model& model, WeightsIn weights_in) {
-    uint64_t n = 0;
-    for (const Place& place : places_of(model, weights_in).places) {
-        n += *base::checked_align(place.n_bytes, base::Arena::alignment);
-    }
-    return n;
+    return places_of(model, weights_in).n_bytes;
 }
+
+Weights::Weights(const ops::Model& model, const gguf::WeightSource& source)
+    : model_(&model), source_(&source), pieces_(model.weights.size()) {}
 
 Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
                               threads::Pool& pool, const base::Progress& progress, const std::stop_token& stop) {
     const Places places = places_of(model, weights_in);
-    Weights weights;
-    weights.model_ = &model;
-    weights.source_ = &source;
-    weights.pieces_.resize(model.weights.size());
-    const uint64_t n_total = planned_bytes(model, weights_in);
-    WALLABY_TRY(weights.arena_, base::Arena::create(n_total));
-    std::vector<uint8_t*> made;
+    Weights weights(model, source);
+    WALLABY_TRY(weights.arena_, base::Arena::create(places.n_bytes));
+    const auto image = weights.arena_.take(places.n_bytes);
+    if (!image) { return Error{ErrorCode::memory, "the plan's weight bytes do not hold the weights", {}, ""}; }
+    weights.image_ = *image;
+    const ImageHeader header = header_of(model, places);
+    std::memcpy(image->data(), &header, sizeof(header));
     std::vector<std::vector<uint8_t>> scratch(pool.size());
     uint64_t n_done = 0;
     for (const Place& place : places.places) {
         const ops::Weight& w = model.weights[place.first];
         WALLABY_TRY(const gguf::Tensor* tensor, find(source, w));
-        const auto piece = weights.arena_.take(place.n_bytes);
-        if (!piece) { return Error{ErrorCode::memory, "the plan's weight bytes do not hold the weights", {}, ""}; }
-        made.push_back(piece->data());
+        uint8_t* const out = image->data() + place.offset;
         if (place.use == Use::vector) {
-            WALLABY_OK(read_vector(source, *tensor, w, reinterpret_cast<float*>(piece->data())));
+            WALLABY_OK(read_vector(source, *tensor, w, reinterpret_cast<float*>(out)));
         } else {
             const Packing packing(w, *tensor, source);
             FirstError error;
             const auto pack = [&](uint64_t chunk, unsigned worker) {
                 if (error.is_set()) { return; }
-                auto packed = packing.pack_chunk(chunk, scratch[worker], piece->data());
+                auto packed = packing.pack_chunk(chunk, scratch[worker], out);
                 if (!packed.ok()) { error.take(chunk, std::move(packed).error()); }
             };
             WALLABY_OK(pool.run(packing.n_chunks(), stop, pack));
@@ -243,25 +273,51 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
         }
         if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
         n_done += place.n_bytes;
-        if (progress) { progress(n_done, n_total); }
+        if (progress) { progress(n_done, places.n_bytes); }
     }
-    for (ops::WeightId id = 0; id < model.weights.size(); id++) {
-        Piece& piece = weights.pieces_[id];
+    WALLABY_OK(weights.set_pieces(weights_in));
+    return weights;
+}
+
+Result<Weights> Weights::over(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
+                              std::span<const uint8_t> image) {
+    const Places places = places_of(model, weights_in);
+    const ImageHeader header = header_of(model, places);
+    const bool fits = image.size() >= places.n_bytes && std::memcmp(image.data(), &header, sizeof(header)) == 0;
+    if (!fits || reinterpret_cast<uintptr_t>(image.data()) % base::Arena::alignment != 0) {
+        return Error{ErrorCode::model,
+                     fmt::format("is no image of this model's weights in version {}", header.version),
+                     {source.metadata().file(), "packed weights", {}},
+                     "Pack them again"};
+    }
+    Weights weights(model, source);
+    weights.image_ = image.first(places.n_bytes);
+    WALLABY_OK(weights.set_pieces(weights_in));
+    return weights;
+}
+
+Result<void> Weights::set_pieces(WeightsIn weights_in) {
+    const Places places = places_of(*model_, weights_in);
+    for (ops::WeightId id = 0; id < model_->weights.size(); id++) {
+        Piece& piece = pieces_[id];
         const bool is_left = places.use[id] == Use::table || places.use[id] == Use::matrix;
-        if (is_left && places.of[id] == ops::none) {
-            const ops::Weight& w = model.weights[id];
-            WALLABY_TRY(piece.tensor, find(source, w));
+        if (places.of[id] != ops::none) {
+            const uint8_t* at = image_.data() + places.places[places.of[id]].offset;
+            if (places.use[id] == Use::matrix) {
+                piece.tiles = at;
+            } else {
+                piece.vector = reinterpret_cast<const float*>(at);
+            }
+        } else if (is_left) {
+            const ops::Weight& w = model_->weights[id];
+            WALLABY_TRY(piece.tensor, find(*source_, w));
             if (places.use[id] == Use::matrix) {
                 piece.is_checked =
                     std::make_unique<std::atomic<bool>[]>(uint64_t(w.n_expert) * kernels::n_tiles(w.n_out));
             }
-        } else if (places.use[id] == Use::matrix) {
-            piece.tiles = made[places.of[id]];
-        } else if (places.use[id] == Use::vector) {
-            piece.vector = reinterpret_cast<const float*>(made[places.of[id]]);
         }
     }
-    return weights;
+    return {};
 }
 
 Result<const uint8_t*> Weights::tiles(ops::WeightId id, uint32_t expert, uint32_t first, uint32_t n,

@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace wallaby::backends::cpu {
 
 class Weights {
   public:
+    Weights() = default;
     // Bytes of the arena, by the model alone.
     static uint64_t planned_bytes(const ops::Model& model, WeightsIn weights_in);
 
@@ -25,6 +27,14 @@ class Weights {
     // an infinity or NaN is refused by its tensor, row and column, here or when it is first used.
     static Result<Weights> load(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
                                 threads::Pool& pool, const base::Progress& progress, const std::stop_token& stop);
+
+    // What load() fills, header first: the same bytes for a model wherever they lie and whichever instruction set they
+    // are for, so that they can be kept. Empty before load().
+    std::span<const uint8_t> image() const { return image_; }
+    // Over an image of the same model, which must outlive this and start at a multiple of 64. The header says whether
+    // it is one, for this order of weights; the weights themselves are taken as they are.
+    static Result<Weights> over(const ops::Model& model, const gguf::WeightSource& source, WeightsIn weights_in,
+                                std::span<const uint8_t> image);
 
     // Some tiles of a matmul's matrix, which is n_expert times the tiles of n_out rows: n of an expert's from `first`
     // on. Those that are left in the source are packed into scratch, 2 * n * tile_bytes of it. Thread-safe.
@@ -44,9 +54,13 @@ class Weights {
         std::unique_ptr<std::atomic<bool>[]> is_checked;
     };
 
+    Weights(const ops::Model& model, const gguf::WeightSource& source);
+    Result<void> set_pieces(WeightsIn weights_in);
+
     const ops::Model* model_ = nullptr;
     const gguf::WeightSource* source_ = nullptr;
-    base::Arena arena_;
+    base::Arena arena_;  // what image_ shows, unless that is another's
+    std::span<const uint8_t> image_;
     std::vector<Piece> pieces_;  // by weight
 };
 

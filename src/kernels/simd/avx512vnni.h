@@ -8,9 +8,11 @@
 namespace wallaby::kernels {
 namespace {
 
-// The columns that a wide matmul holds in registers at once: twelve sums beside eight vectors of weights leave room for
-// scales, in 32 registers.
+// The columns that lie together.
 inline constexpr int columns_at_once = 12;
+// A wide matmul of codes: two tiles times six columns have 24 sums, of integers and of numbers, in 32 registers. What
+// the tiles share is loaded once for both: with one tile and twelve columns the two load ports are what waits.
+inline constexpr int wide_tiles = 2, wide_columns = 6;
 // The sums that attention holds in registers at once.
 inline constexpr int sums_at_once = 24;
 
@@ -57,6 +59,32 @@ WALLABY_KERNEL I32 dot_group(I32 start, const I32* codes, const int8_t* shared) 
     for (int i = 0; i < N / 4; i++) { add_products_of_four(sum, reinterpret_cast<__m512i>(codes[i]), shared + 4 * i); }
     return reinterpret_cast<I32>(sum);
 }
+// T tiles times n columns: dots [T][n] += the products of N unsigned codes in each lane, N / 4 vectors at codes[t], and
+// those that all lanes share at shared + c * stride.
+template <int N, int max_code, int T, int n>
+WALLABY_KERNEL void add_dot_groups(const uint8_t* const* codes, const int8_t* shared, int stride, I32* dots) {
+    WALLABY_UNROLL
+    for (int i = 0; i < N / 4; i++) {
+        __m512i weights[T];
+        WALLABY_UNROLL
+        for (int t = 0; t < T; t++) { weights[t] = reinterpret_cast<__m512i>(load_dwords(codes[t] + 64 * i)); }
+        WALLABY_UNROLL
+        for (int c = 0; c < n; c++) {
+            const auto x = reinterpret_cast<__m512i>(splat_dword(shared + stride * c + 4 * i));
+            WALLABY_UNROLL
+            for (int t = 0; t < T; t++) {
+                I32& dot = dots[t * n + c];
+                dot = reinterpret_cast<I32>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(dot), weights[t], x));
+            }
+        }
+    }
+}
+// n * w, rounded once, of sums n that began at sum_zero. w has at most 22 bits: what is taken away again is exact.
+struct SumFactor {
+    F32 w, zero_times_minus_w;
+    WALLABY_KERNEL explicit SumFactor(F32 factor) : w(factor), zero_times_minus_w(factor * splat(-sum_zero_f32)) {}
+    WALLABY_KERNEL F32 times(I32 sum) const { return fma(from_bits(sum), w, zero_times_minus_w); }
+};
 // sum + the products of two signed 16-bit numbers in each lane and two that all lanes share.
 WALLABY_KERNEL I32 add_pair_products(I32 sum, I32 pairs, I32 shared) {
     return reinterpret_cast<I32>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(pairs),
@@ -64,6 +92,10 @@ WALLABY_KERNEL I32 add_pair_products(I32 sum, I32 pairs, I32 shared) {
 }
 // Tells the processor that a cache line will be read.
 WALLABY_KERNEL void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// That it will be written.
+WALLABY_KERNEL void prefetch_to_write(const void* p) {
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+}
 // Likewise, but not at once: as far as the second cache, where more can be under way.
 WALLABY_KERNEL void prefetch_later(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 

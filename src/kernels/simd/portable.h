@@ -10,6 +10,7 @@ namespace wallaby::kernels {
 namespace {
 
 inline constexpr int columns_at_once = 4;
+inline constexpr int wide_tiles = 1, wide_columns = 4;
 inline constexpr int sums_at_once = 1;
 
 #if defined(__FMA__) || defined(__aarch64__)
@@ -97,11 +98,28 @@ WALLABY_KERNEL I32 dot_group(I32 start, const I32* codes, const int8_t* shared) 
     }
     return sum;
 }
+template <int N, int max_code, int T, int n>
+WALLABY_KERNEL void add_dot_groups(const uint8_t* const* codes, const int8_t* shared, int stride, I32* dots) {
+    for (int t = 0; t < T; t++) {
+        I32 weights[N / 4];
+        for (int i = 0; i < N / 4; i++) { weights[i] = load_dwords(codes[t] + 64 * i); }
+        for (int c = 0; c < n; c++) {
+            dots[t * n + c] = dot_group<N, max_code>(dots[t * n + c], weights, shared + stride * c);
+        }
+    }
+}
+struct SumFactor {
+    F32 w;
+    WALLABY_KERNEL explicit SumFactor(F32 factor) : w(factor) {}
+    // + 0: a zero is positive, as a fused subtraction leaves it.
+    WALLABY_KERNEL F32 times(I32 sum) const { return (from_bits(sum) - splat(sum_zero_f32)) * w + splat(0.0f); }
+};
 WALLABY_KERNEL I32 add_pair_products(I32 sum, I32 pairs, I32 shared) {
     const auto low = [](I32 x) { return reinterpret_cast<I32>(reinterpret_cast<U32>(x) << 16) >> 16; };
     return sum + low(pairs) * low(shared) + (pairs >> 16) * (shared >> 16);
 }
 WALLABY_KERNEL void prefetch(const void*) {}
+WALLABY_KERNEL void prefetch_to_write(const void*) {}
 WALLABY_KERNEL void prefetch_later(const void*) {}
 
 }  // namespace

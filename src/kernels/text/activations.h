@@ -2,13 +2,16 @@
 // numbers of a group's columns close together in the order in which a kernel needs them, so that it addresses them by
 // constants:
 //   f32      per 64 k:   x [width][64]
-//   per_32   per 32 k:   codes [width][32], -8 * sum of codes [width] i32, scale [width] f32
-//   per_256  per 256 k:  codes [width][256], -32 * sum per 16 codes [width][16] i32,
+//   bf16     per 64 k:   x [width][64], rounded to nearest even; +0 behind the last
+//   per_32   per 32 k:   codes [width][32], starts of offset 8 [width] i32, starts of offset 128 [width] i32,
+//                        scale [width] f32
+//   per_256  per 256 k:  codes [width][256], starts of offset 32 per 16 codes [width][16] i32,
 //                        sums per 32 codes as pairs of i16 (0,2) (1,3) (4,6) (5,7) [width][4], scale [width] f32
-// code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 32 or 256. amax below
-// 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
+// A start is where an integer sum begins whose unsigned codes are too large by the offset: sum_zero - offset * sum of
+// codes. code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 32 or 256. amax
+// below 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
 #pragma once
-#include "kernels/kernels.h"
+#include "kernels/text/formats.h"
 
 namespace wallaby::kernels {
 namespace {
@@ -23,7 +26,8 @@ WALLABY_KERNEL constexpr uint32_t group_width(uint32_t n) {
 WALLABY_KERNEL constexpr uint64_t column_bytes(Activations kind, uint32_t n_in) {
     switch (kind) {
         case Activations::f32: return (uint64_t(n_in) + 63) / 64 * 256;
-        case Activations::per_32: return uint64_t(n_in) / 32 * 40;
+        case Activations::bf16: return (uint64_t(n_in) + 63) / 64 * 128;
+        case Activations::per_32: return uint64_t(n_in) / 32 * 44;
         case Activations::per_256: return uint64_t(n_in) / 256 * 340;
     }
     return 0;
@@ -34,18 +38,20 @@ inline uint64_t activation_bytes(Activations kind, uint32_t n_in, uint32_t n_col
     return (n_columns - rest + (rest == 0 ? 0 : group_width(rest))) * column_bytes(kind, n_in);
 }
 
-// Sixteen numbers to codes.
+// Of sixteen blocks: what turns numbers into codes, and codes into numbers.
 struct Scaled {
-    float inverse = 0, scale = 0;
-    WALLABY_KERNEL I32 codes(const float* x) const { return round_to_i32(load(x) * splat(inverse)); }
+    F32 inverse, scale;  // inverse 0: the codes are 0
 };
 // amax: as bits.
-WALLABY_KERNEL Scaled scaled(int32_t amax) {
-    float largest_magnitude;
-    std::memcpy(&largest_magnitude, &amax, sizeof(amax));
-    if (amax >= 0x7f800000) { return {0, __builtin_nanf("")}; }
-    if (largest_magnitude < 0x1p-120f) { return {0, 0}; }
-    return {127 / largest_magnitude, largest_magnitude / 127};
+WALLABY_KERNEL Scaled scaled(I32 amax) {
+    const F32 largest_magnitude = from_bits(amax);
+    const I32 is_number = amax < splat(int32_t(0x7f800000)), counts = largest_magnitude >= splat(0x1p-120f);
+    return {is_number & counts ? splat(127.0f) / largest_magnitude : F32{},
+            is_number ? (counts ? largest_magnitude / splat(127.0f) : F32{}) : splat(__builtin_nanf(""))};
+}
+WALLABY_KERNEL I32 codes_of(const float* x, float inverse) {
+    const I32 codes = round_to_i32(load(x) * splat(inverse));
+    return inverse != 0 ? codes : I32{};
 }
 template <class T>
 WALLABY_KERNEL void put(uint8_t* at, T value) {
@@ -53,44 +59,58 @@ WALLABY_KERNEL void put(uint8_t* at, T value) {
 }
 
 inline void write_per_32(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
-    for (uint32_t k = 0; k < n_in; k += 32, group += uint64_t(width) * 40) {
-        const I32 magnitudes = max(bits_of(load(x + k)) & 0x7fffffff, bits_of(load(x + k + 16)) & 0x7fffffff);
-        const Scaled s = scaled(largest(magnitudes));
-        I32 low{}, high{};
-        if (s.inverse != 0) {
-            low = s.codes(x + k);
-            high = s.codes(x + k + 16);
+    const uint64_t stride = uint64_t(width) * 44;
+    for (uint32_t first = 0; first < n_in; first += 32 * n_lanes, x += 32 * n_lanes, group += n_lanes * stride) {
+        const int n = n_in - first < 32 * n_lanes ? int(n_in - first) / 32 : n_lanes;
+        I32 each[n_lanes] = {};
+        for (int b = 0; b < n; b++) {
+            each[b] = max(bits_of(load(x + 32 * b)) & 0x7fffffff, bits_of(load(x + 32 * b + 16)) & 0x7fffffff);
         }
-        auto* codes = reinterpret_cast<int8_t*>(group) + 32 * c;
-        store_i8(codes, low);
-        store_i8(codes + 16, high);
-        put(group + 32 * width + 4 * c, -8 * sum(low + high));
-        put(group + 36 * width + 4 * c, s.scale);
+        const Scaled s = scaled(largest_of_each(each));
+        float inverse[n_lanes], scale[n_lanes];
+        store(inverse, s.inverse);
+        store(scale, s.scale);
+        for (int b = 0; b < n; b++) {
+            const I32 low = codes_of(x + 32 * b, inverse[b]), high = codes_of(x + 32 * b + 16, inverse[b]);
+            auto* codes = reinterpret_cast<int8_t*>(group + b * stride) + 32 * c;
+            store_i8(codes, low);
+            store_i8(codes + 16, high);
+            each[b] = low + high;
+        }
+        const I32 sums = sum_of_each(each);
+        int32_t starts_8[n_lanes], starts_128[n_lanes];
+        store_dwords(starts_8, sum_zero - (sums << 3));
+        store_dwords(starts_128, sum_zero - (sums << 7));
+        for (int b = 0; b < n; b++) {
+            uint8_t* at = group + b * stride + 32 * width + 4 * c;
+            put(at, starts_8[b]);
+            put(at + 4 * width, starts_128[b]);
+            put(at + 8 * width, scale[b]);
+        }
     }
 }
 
 inline void write_per_256(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
     for (uint32_t k = 0; k < n_in; k += 256, group += uint64_t(width) * 340) {
-        I32 magnitudes{};
+        I32 each[n_lanes], magnitudes{};
         for (uint32_t i = 0; i < 256; i += 16) { magnitudes = max(magnitudes, bits_of(load(x + k + i)) & 0x7fffffff); }
-        const Scaled s = scaled(largest(magnitudes));
+        const Scaled s = scaled(splat(largest(magnitudes)));
         auto* codes = reinterpret_cast<int8_t*>(group) + 256 * c;
-        uint8_t* biases = group + 256 * width + 64 * c;
-        int32_t sums[16];
-        for (uint32_t i = 0; i < 16; i++) {
-            I32 sixteen{};
-            if (s.inverse != 0) { sixteen = s.codes(x + k + 16 * i); }
-            store_i8(codes + 16 * i, sixteen);
-            sums[i] = sum(sixteen);
-            put(biases + 4 * i, -32 * sums[i]);
+        for (int i = 0; i < n_lanes; i++) {
+            each[i] = codes_of(x + k + 16 * i, s.inverse[0]);
+            store_i8(codes + 16 * i, each[i]);
         }
+        const I32 sixteens = sum_of_each(each);
+        store_dwords(group + 256 * width + 64 * c, sum_zero - (sixteens << 5));
+        int32_t sums[n_lanes];
+        store_dwords(sums, sixteens);
         for (uint32_t i = 0; i < 4; i++) {
             const uint32_t first = i / 2 * 4 + i % 2;
             uint8_t* pair = group + 320 * width + 16 * c + 4 * i;
             put(pair, int16_t(sums[2 * first] + sums[2 * first + 1]));
             put(pair + 2, int16_t(sums[2 * first + 4] + sums[2 * first + 5]));
         }
-        put(group + 336 * width + 4 * c, s.scale);
+        put(group + 336 * width + 4 * c, float(s.scale[0]));
     }
 }
 
@@ -99,6 +119,16 @@ inline void write_f32(const float* x, uint32_t n_in, uint8_t* group, uint32_t wi
         const uint32_t n = n_in - k < 64 ? n_in - k : 64;
         std::memcpy(group + 256 * c, x + k, n * sizeof(float));
     }
+}
+
+inline void write_bf16(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
+    for (uint32_t k = 0; k < n_in; k += 16) {
+        uint8_t* out = group + uint64_t(k / 64) * (128 * width) + 128 * c + k % 64 * 2;
+        store_bf16(reinterpret_cast<uint16_t*>(out), load_first(x + k, n_in - k));
+    }
+    const uint64_t n_written = (uint64_t(n_in) + 15) / 16 * 16;
+    uint8_t* rest = group + n_written / 64 * (128 * width) + 128 * c + n_written % 64 * 2;
+    if (n_written % 64 != 0) { std::memset(rest, 0, (64 - n_written % 64) * 2); }
 }
 
 // A column that fills up a group: zeros, so that no arithmetic meets chance numbers.
@@ -111,10 +141,12 @@ inline void clear_column(Activations kind, uint32_t n_in, uint8_t* group, uint32
     };
     switch (kind) {
         case Activations::f32: return clear(64, 0, 256);
+        case Activations::bf16: return clear(64, 0, 128);
         case Activations::per_32:
             clear(32, 0, 32);
             clear(32, 32, 4);
-            return clear(32, 36, 4);
+            clear(32, 36, 4);
+            return clear(32, 40, 4);
         case Activations::per_256:
             clear(256, 0, 256);
             clear(256, 256, 64);
@@ -134,6 +166,7 @@ inline void write_activations(Activations kind, const float* x, uint32_t n_in, u
     }
     switch (kind) {
         case Activations::f32: return write_f32(x, n_in, group, width, column - first);
+        case Activations::bf16: return write_bf16(x, n_in, group, width, column - first);
         case Activations::per_32: return write_per_32(x, n_in, group, width, column - first);
         case Activations::per_256: return write_per_256(x, n_in, group, width, column - first);
     }

@@ -19,13 +19,6 @@ struct StoredF16 {
     using Number = uint16_t;
     WALLABY_KERNEL static void convert(F32 x, Number* out) { store_f16(out, saturated(x, 65504.0f)); }
 };
-// As base/float16.h rounds.
-WALLABY_KERNEL void store_bf16(uint16_t* p, F32 x) {
-    const I32 bits = bits_of(x);
-    const I32 rounded = bits + 0x7fff + (shift_right(bits, 16) & 1);
-    const I32 quiet = bits | 0x400000;
-    store_u16(p, shift_right((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded, 16));
-}
 struct StoredBf16 {
     using Number = uint16_t;
     WALLABY_KERNEL static void convert(F32 x, Number* out) { store_bf16(out, saturated(x, 0x1.fep+127f)); }

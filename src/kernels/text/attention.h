@@ -89,7 +89,7 @@ struct PlainScores {
 // A format whose blocks are read without fetching what lies behind them: a page ends soon.
 template <class Format>
 struct Alone : Format {
-    WALLABY_KERNEL static F32 unpack(const uint8_t* block, I32* codes) { return Format::unpack_alone(block, codes); }
+    static constexpr bool is_fetched_ahead = false;
 };
 
 template <class Format, int n>

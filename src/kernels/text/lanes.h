@@ -33,6 +33,13 @@ using I32Anywhere [[gnu::aligned(1), gnu::may_alias]] = I32;
 using U16Anywhere [[gnu::aligned(1), gnu::may_alias]] = U16;
 using I8Anywhere [[gnu::aligned(1), gnu::may_alias]] = I8;
 
+// A pointer that g++ 12 keeps in one register, where it would otherwise keep one for every constant added to it.
+template <class T>
+WALLABY_KERNEL const T* in_one_register(const T* p) {
+    asm("" : "+r"(p));
+    return p;
+}
+
 WALLABY_KERNEL F32 load(const float* p) { return *reinterpret_cast<const F32Anywhere*>(p); }
 WALLABY_KERNEL void store(float* p, F32 x) { *reinterpret_cast<F32Anywhere*>(p) = x; }
 // 64 bytes as sixteen dwords.
@@ -52,6 +59,11 @@ WALLABY_KERNEL I32 splat_dword(const void* p) {
     std::memcpy(&x, p, sizeof(x));
     return splat(x);
 }
+
+// Where sums of integer products begin: the bits of 1.5 * 2^23. A sum n below 2^22 that began here is, read as a
+// float32, that number plus n, so that no conversion is needed (SumFactor, of the instruction set).
+inline constexpr int32_t sum_zero = 0x4b400000;
+inline constexpr float sum_zero_f32 = 0x1.8p23f;
 
 // The first n lanes, n <= 16; the others are +0.
 WALLABY_KERNEL F32 load_first(const float* p, uint32_t n) {
@@ -103,6 +115,37 @@ WALLABY_KERNEL auto largest(Vector x) {
     x = max(x, rotate<2>(x));
     x = max(x, rotate<1>(x));
     return x[0];
+}
+
+// Lane i of the result: all lanes of x[i] joined by an operation whose order does not matter. x is used up.
+template <class Join>
+WALLABY_KERNEL I32 join_each(I32 (&x)[n_lanes], const Join& join) {
+    WALLABY_UNROLL
+    for (int i = 0; i < 8; i++) {
+        x[i] =
+            join(__builtin_shufflevector(x[i], x[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                 __builtin_shufflevector(x[i], x[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+    }
+    WALLABY_UNROLL
+    for (int i = 0; i < 4; i++) {
+        x[i] =
+            join(__builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+                 __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31));
+    }
+    WALLABY_UNROLL
+    for (int i = 0; i < 2; i++) {
+        x[i] =
+            join(__builtin_shufflevector(x[i], x[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                 __builtin_shufflevector(x[i], x[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
+    }
+    return join(__builtin_shufflevector(x[0], x[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+                __builtin_shufflevector(x[0], x[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31));
+}
+WALLABY_KERNEL I32 largest_of_each(I32 (&x)[n_lanes]) {
+    return join_each(x, [](I32 a, I32 b) WALLABY_INLINE { return max(a, b); });
+}
+WALLABY_KERNEL I32 sum_of_each(I32 (&x)[n_lanes]) {
+    return join_each(x, [](I32 a, I32 b) WALLABY_INLINE { return a + b; });
 }
 
 }  // namespace

@@ -45,15 +45,17 @@ inline uint64_t read_bytes(const uint8_t* bytes, uint64_t n_bytes) {
     return y;
 }
 
+// The products of wide matmuls, on operands that stay in the first-level cache, or in registers.
 inline uint64_t int8_chains(uint64_t n) {
     I32 sums[n_chains], codes = splat(int32_t(0x01020304));
     start(sums);
+    const uint8_t* tiles[wide_tiles];
+    for (const uint8_t*& t : tiles) { t = reinterpret_cast<const uint8_t*>(&codes); }
     int8_t shared[4] = {1, -2, 3, 4};
     opaque(shared);
     for (uint64_t i = 0; i < n; i++) {
         opaque(codes);
-        WALLABY_UNROLL
-        for (I32& s : sums) { s = dot_group<4, 127>(s, &codes, shared); }
+        add_dot_groups<4, 127, wide_tiles, n_chains / wide_tiles>(tiles, shared, 0, sums);
     }
     uint64_t y = 0;
     WALLABY_UNROLL  // an array that is looped over would stay in memory

@@ -11,7 +11,9 @@ namespace {
 
 constexpr Table make_table(Isa isa) {
     return {.isa = isa,
+            .columns_at_once = columns_at_once,
             .narrow_columns = narrow_columns,
+            .wide_tiles = wide_tiles,
             .activation_bytes = activation_bytes,
             .write_activations = write_activations,
             .matmul = matmul,

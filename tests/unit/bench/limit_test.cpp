@@ -52,6 +52,15 @@ TEST(BenchLimit, MatmulsOverQuantisedWeightsAreDoneAtTheInt8Rate) {
     }
 }
 
+TEST(BenchLimit, WeightsInBf16CountAtTheirRateWhereThereIsOne) {
+    const ops::Model model = model_of({.type = Type::bf16});
+    const Limit native = limit({0, 3, 0, 1}, {.bf16_ops_per_s = 1e6, .f32_ops_per_s = 1e15}, model);
+    EXPECT_NEAR(native.bf16_seconds, 3 * 2 * (body_macs + head_macs) / 1e6, 1e-12);
+    EXPECT_EQ(native.limiter(), "bf16");
+    EXPECT_EQ(limit({0, 3, 0, 1}, {.bf16_ops_per_s = 1e6}).bf16_seconds, 0);
+    EXPECT_EQ(limit({0, 3, 0, 1}, {.bf16_ops_per_s = 1e6}, model_of({.type = Type::f16})).bf16_seconds, 0);
+}
+
 TEST(BenchLimit, AttentionIsDoneAtTheRateOfItsKeys) {
     constexpr double seen = 1000;  // keys more, for the same token
     constexpr double products = 2 * n_layers * 4 * 16 * seen;

@@ -301,7 +301,7 @@ std::vector<float> by_hand(const Table& table, const Cache& cache, uint32_t begi
                 const int code = is_q8 ? int8_t(byte) : int(i < 16 ? byte & 15 : byte >> 4) - 8;
                 dot += code * int(std::nearbyint(q[32 * b + i] * (127 / amax)));
             }
-            y = std::fma(float(dot), scale * (amax / 127), y);
+            y = std::fma(float(dot) * scale, amax / 127, y);
         }
         return y;
     };

@@ -1,0 +1,271 @@
+// Matmuls of many columns. Quantised tiles are unpacked once, to panels; then the loops are, from outside: blocks of
+// columns and of tiles, whose sums wait in the second-level cache; slices of k, so short that the block's activations
+// stay in the second-level cache and some tiles' part in the first; tiles, wide_tiles of them together; and columns, as
+// many as registers hold.
+#pragma once
+#include "kernels/text/matmul_narrow.h"
+
+namespace wallaby::kernels {
+namespace {
+
+// Of tiles, in a slice: half of the smaller first-level caches and more, beside the activations that stream by.
+inline constexpr uint32_t slice_bytes = 24 * 1024;
+// Groups of columns, and of wide_tiles tiles, in a block: 98 KiB of sums.
+inline constexpr uint32_t groups_per_block = 4, tile_groups_per_block = 4;
+
+// A part of one range.
+struct Slice {
+    uint32_t begin, end, range;
+    bool opens, closes;  // the range
+};
+// Every range in equal pieces of at most `longest`, a multiple of `block`.
+template <class Work>
+WALLABY_KERNEL void for_each_slice(const EightRanges& ranges, uint32_t block, uint32_t longest, const Work& work) {
+    for (uint32_t r = 0; r < 8; r++) {
+        const uint32_t begin = ranges.begin(r), end = ranges.begin(r + 1), n = end - begin;
+        const uint32_t n_pieces = n <= longest ? 1 : (n + longest - 1) / longest;
+        const uint32_t piece = (n / block + n_pieces - 1) / n_pieces * block;
+        for (uint32_t i = 0; i < n_pieces; i++) {
+            const uint32_t from = begin + i * piece, to = i + 1 == n_pieces ? end : from + piece;
+            work(Slice{from, to, r, i == 0, i + 1 == n_pieces});
+        }
+    }
+}
+
+// Tiles times some columns of one group: `first` is the first of them within it.
+struct WideArgs {
+    const uint8_t* tiles;  // T of them
+    uint64_t tile_bytes;
+    const uint8_t* acts;
+    int first;
+    Slice slice;
+};
+
+// As Flat in matmul_narrow.h; y [T][n].
+template <class Format, int width>
+struct FlatWide {
+    using Panel = FlatPanel<Format>;
+    static constexpr uint32_t block = 32, block_bytes = Panel::block_bytes;
+    static constexpr int n_at_once = width <= wide_columns ? width : width / 2;
+    template <int T, int n>
+    WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
+        for (uint32_t k = args.slice.begin; k < args.slice.end; k += 32) {
+            const uint8_t* a = args.acts + uint64_t(k / 32) * (44 * width);
+            const uint8_t* numbers = in_one_register(a + 4 * args.first);
+            const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 32 * args.first);
+            const uint8_t* codes[T];
+            I32 dots[T * n];
+            WALLABY_UNROLL
+            for (int t = 0; t < T; t++) {
+                codes[t] = args.tiles + uint64_t(t) * args.tile_bytes + uint64_t(k / 32) * block_bytes;
+                WALLABY_UNROLL
+                for (int c = 0; c < n; c++) {
+                    dots[t * n + c] = splat_dword(numbers + flat_start<Format>(width) + 4 * c);
+                }
+            }
+            add_dot_groups<32, Format::max_code, T, n>(codes, shared, 32, dots);
+            WALLABY_UNROLL
+            for (int t = 0; t < T; t++) {
+                const SumFactor scale(Panel::scale(codes[t]));
+                WALLABY_UNROLL
+                for (int c = 0; c < n; c++) {
+                    y[t * n + c] =
+                        fma(scale.times(dots[t * n + c]), splat_f32(numbers + 40 * width + 4 * c), y[t * n + c]);
+                }
+            }
+        }
+    }
+};
+
+// As NestedSums.
+template <class Format, int width>
+struct NestedWide {
+    using Panel = NestedPanel<Format>;
+    static constexpr uint32_t block = 256, block_bytes = Panel::block_bytes;
+    static constexpr int n_at_once = width <= wide_columns ? width : width / 2;
+    template <int T, int n>
+    WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
+        for (uint32_t k = args.slice.begin; k < args.slice.end; k += 256) {
+            const uint8_t* at = args.tiles + uint64_t(k / 256) * block_bytes;
+            const uint8_t* a = args.acts + uint64_t(k / 256) * (340 * width);
+            const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 256 * args.first);
+            const uint8_t* starts = in_one_register(a + 256 * width + 64 * args.first);
+            F32 sums[T * n];
+            clear<T * n>(sums);
+            for (int i = 0; i < 256 / Format::group / Format::groups_together; i++) {
+                WALLABY_UNROLL
+                for (int j = 0; j < Format::groups_together; j++) {
+                    const int g = Format::index(i, j);
+                    const uint8_t* codes[T];
+                    I32 dots[T * n];
+                    WALLABY_UNROLL
+                    for (int t = 0; t < T; t++) {
+                        codes[t] = at + uint64_t(t) * args.tile_bytes + Panel::codes_at(i, j);
+                        WALLABY_UNROLL
+                        for (int c = 0; c < n; c++) { dots[t * n + c] = nested_start<Format>(starts + 64 * c + 4 * g); }
+                    }
+                    add_dot_groups<Format::group, Format::max_code, T, n>(codes, shared + Format::group * g, 256, dots);
+                    WALLABY_UNROLL
+                    for (int t = 0; t < T; t++) {
+                        const F32 scale = Panel::scales(at + uint64_t(t) * args.tile_bytes).scales[g];
+                        WALLABY_UNROLL
+                        for (int c = 0; c < n; c++) {
+                            sums[t * n + c] = fma(number_of(dots[t * n + c]), scale, sums[t * n + c]);
+                        }
+                    }
+                }
+            }
+            const uint8_t* pairs = in_one_register(a + 320 * width + 16 * args.first);
+            const uint8_t* s_act = in_one_register(a + 336 * width + 4 * args.first);
+            WALLABY_UNROLL
+            for (int t = 0; t < T; t++) {
+                const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
+                WALLABY_UNROLL
+                for (int c = 0; c < n; c++) {
+                    y[t * n + c] =
+                        add_nested<Format>(y[t * n + c], sums[t * n + c], scales, pairs + 16 * c, s_act + 4 * c);
+                }
+            }
+        }
+    }
+};
+
+// Plain numbers have one sum a column and tile, and no panel.
+template <class Plain, int width>
+struct PlainWide {
+    static constexpr uint32_t block = 1, block_bytes = Plain::step_bytes;
+    static constexpr int n_at_once = width;
+    template <int T, int n>
+    WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
+        static_assert(n == width);
+        add_products<Plain, n, T>(args.tiles, args.tile_bytes, args.acts, args.slice.begin, args.slice.end, y);
+    }
+};
+
+template <class Chain, int T, class Sums>
+[[gnu::noinline]] void multiply_slice(const WideArgs& args, Sums& sums) {
+    constexpr int n = T * Chain::n_at_once;
+    F32* const chains = sums.chains(args.slice.range);
+    F32 y[n];
+    if (args.slice.opens) {
+        clear<n>(y);
+    } else {
+        WALLABY_UNROLL
+        for (int i = 0; i < n; i++) { y[i] = chains[i]; }
+    }
+    Chain::template add<T, Chain::n_at_once>(args, y);
+    if (args.slice.closes) { return sums.template take<n>(args.slice.range, y); }
+    WALLABY_UNROLL
+    for (int i = 0; i < n; i++) { chains[i] = y[i]; }
+}
+
+// How a group of some width is multiplied: n_at_once columns after another.
+template <class Sums>
+struct WideKernel {
+    void (*run)(const WideArgs& args, Sums& sums);
+    void (*write)(const MatmulArgs& args, const F32* sums, uint32_t first_row, uint32_t first_column);
+    uint32_t n_at_once;
+};
+
+template <class Chain, int T, class Sums>
+WideKernel<Sums> wide_kernel() {
+    return {multiply_slice<Chain, T, Sums>, write_results<Chain::n_at_once>, Chain::n_at_once};
+}
+template <template <class, int> class Chain, class Format, int T, class Sums>
+WideKernel<Sums> wide_of_width(uint32_t width) {
+    switch (width) {
+        case 1: return wide_kernel<Chain<Format, 1>, T, Sums>();
+        case 2: return wide_kernel<Chain<Format, 2>, T, Sums>();
+        case 3: return wide_kernel<Chain<Format, 3>, T, Sums>();
+        case 4: return wide_kernel<Chain<Format, 4>, T, Sums>();
+        default: break;
+    }
+    if constexpr (columns_at_once > 4) {
+        switch (width) {
+            case 6: return wide_kernel<Chain<Format, 6>, T, Sums>();
+            case 8: return wide_kernel<Chain<Format, 8>, T, Sums>();
+            default: break;
+        }
+    }
+    return wide_kernel<Chain<Format, columns_at_once>, T, Sums>();
+}
+
+// Columns of a block that one kernel takes at once: within a group from `first` on, of all columns from `column` on.
+template <class Sums>
+struct WideColumns {
+    WideKernel<Sums> kernel;
+    const uint8_t* acts;
+    int first;
+    uint32_t column;
+};
+
+// Results go to rows far apart: their cache lines come while sums are made.
+template <int T>
+void fetch_results(const MatmulArgs& args, uint32_t first_row, uint32_t first_column, uint32_t n) {
+    for (uint32_t c = first_column; c < first_column + n && c < args.n_columns; c++) {
+        for (uint32_t t = 0; t < uint32_t(T); t++) { prefetch_to_write(args.out[c] + first_row + t * tile_rows); }
+    }
+}
+
+// n_groups times T tiles, first_row the first one's, times one block of columns.
+template <template <class, int> class Chain, class Format, int T>
+void multiply_block(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_bytes, uint32_t n_groups,
+                    uint32_t first_row, uint32_t first_column, Activations kind) {
+    using Full = Chain<Format, columns_at_once>;
+    using Sums = EightSums<T * Full::n_at_once>;
+    constexpr uint32_t longest = slice_bytes / (T * Full::block_bytes) * Full::block;
+    constexpr uint32_t most = groups_per_block * (columns_at_once / Full::n_at_once);
+    WideColumns<Sums> columns[most];
+    Sums sums[tile_groups_per_block][most];
+    uint32_t n = 0;
+    for (uint32_t g = 0; g < groups_per_block && first_column + g * columns_at_once < args.n_columns; g++) {
+        const uint32_t column = first_column + g * columns_at_once, n_left = args.n_columns - column;
+        const uint32_t width = group_width(n_left);
+        const WideKernel<Sums> kernel = wide_of_width<Chain, Format, T, Sums>(width);
+        const uint8_t* acts = args.activations + column * column_bytes(kind, args.n_in);
+        for (uint32_t i = 0; i < width && i < n_left; i += kernel.n_at_once) {
+            columns[n++] = {kernel, acts, int(i), column + i};
+        }
+    }
+    const auto row = [=](uint32_t group) { return first_row + group * T * tile_rows; };
+    for_each_slice(EightRanges(args.n_in, Full::block), Full::block, longest, [&](const Slice& slice) {
+        for (uint32_t group = 0; group < n_groups; group++) {
+            for (uint32_t p = 0; p < n; p++) {
+                const WideColumns<Sums>& c = columns[p];
+                if (slice.range == 0 && slice.opens) {
+                    fetch_results<T>(args, row(group), c.column, c.kernel.n_at_once);
+                }
+                c.kernel.run({tiles + group * (T * tile_bytes), tile_bytes, c.acts, c.first, slice}, sums[group][p]);
+            }
+        }
+    });
+    for (uint32_t group = 0; group < n_groups; group++) {
+        for (uint32_t p = 0; p < n; p++) {
+            for (uint32_t t = 0; t < uint32_t(T); t++) {
+                columns[p].kernel.write(args, sums[group][p].results() + t * columns[p].kernel.n_at_once,
+                                        row(group) + t * tile_rows, columns[p].column);
+            }
+        }
+    }
+}
+
+template <template <class, int> class Chain, class Format>
+void multiply_wide(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_bytes, Activations kind) {
+    const uint32_t n_tiles = (args.n_rows + tile_rows - 1) / tile_rows;
+    for (uint32_t tile = 0; tile < n_tiles;) {
+        const uint32_t n_groups = (n_tiles - tile) / wide_tiles;  // 0: one is left over
+        const uint32_t n_now = n_groups < tile_groups_per_block ? n_groups : tile_groups_per_block;
+        const uint8_t* at = tiles + tile * tile_bytes;
+        for (uint32_t c = 0; c < args.n_columns; c += groups_per_block * columns_at_once) {
+            if (n_now != 0) {
+                multiply_block<Chain, Format, wide_tiles>(args, at, tile_bytes, n_now, tile * tile_rows, c, kind);
+            } else {
+                multiply_block<Chain, Format, 1>(args, at, tile_bytes, 1, tile * tile_rows, c, kind);
+            }
+        }
+        tile += n_now == 0 ? 1 : n_now * wide_tiles;
+    }
+}
+
+}  // namespace
+}  // namespace wallaby::kernels
