@@ -35,8 +35,8 @@ struct MatmulArgs {
     const float* bias = nullptr;
     float scale = 1;
     bool scale_bias = false;
-    uint8_t* scratch =
-        nullptr;  // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; beyond narrow_columns, or n_in odd
+    // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; for more than narrow_columns, or where n_in is odd.
+    uint8_t* scratch = nullptr;
 };
 
 struct Matmul {

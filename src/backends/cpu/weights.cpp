@@ -49,6 +49,7 @@ struct Place {
     Use use = Use::none;
     uint64_t n_bytes = 0;
     uint64_t offset = 0;  // in the image
+    uint64_t end() const { return offset + *base::checked_align(n_bytes, base::Arena::alignment); }
 };
 struct Places {
     std::vector<Place> places;
@@ -117,7 +118,7 @@ Places places_of(const ops::Model& model, WeightsIn weights_in) {
     p.n_bytes = sizeof(ImageHeader);
     for (Place& place : p.places) {
         place.offset = p.n_bytes;
-        p.n_bytes += *base::checked_align(place.n_bytes, base::Arena::alignment);
+        p.n_bytes = place.end();
     }
     return p;
 }
@@ -253,7 +254,6 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
     const ImageHeader header = header_of(model, places);
     std::memcpy(image->data(), &header, sizeof(header));
     std::vector<std::vector<uint8_t>> scratch(pool.size());
-    uint64_t n_done = 0;
     for (const Place& place : places.places) {
         const ops::Weight& w = model.weights[place.first];
         WALLABY_TRY(const gguf::Tensor* tensor, find(source, w));
@@ -272,8 +272,7 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
             if (error.is_set()) { return error.get(); }
         }
         if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
-        n_done += place.n_bytes;
-        if (progress) { progress(n_done, places.n_bytes); }
+        if (progress) { progress(place.end(), places.n_bytes); }
     }
     WALLABY_OK(weights.set_pieces(weights_in));
     return weights;
