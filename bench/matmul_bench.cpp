@@ -72,10 +72,15 @@ class Bench {
         const kernels::Probe& p = table_.probe;
         const auto rate = [&] {
             constexpr uint64_t n = 2'000'000;
-            const auto [loop, operations] =
-                m.activations == kernels::Activations::f32    ? std::pair(p.f32, p.f32_operations)
-                : m.activations == kernels::Activations::bf16 ? std::pair(p.bf16, p.bf16_operations)
-                                                              : std::pair(p.int8, p.int8_operations);
+            auto loop = p.int8;
+            uint64_t operations = p.int8_operations;
+            if (m.activations == kernels::Activations::f32) {
+                loop = p.f32;
+                operations = p.f32_operations;
+            } else if (m.activations == kernels::Activations::bf16) {
+                loop = p.bf16;
+                operations = p.bf16_operations;
+            }
             return per_second(double(n * operations), [&] { (void)loop(n); });
         };
         const auto read = [&] {

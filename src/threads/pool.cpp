@@ -166,12 +166,12 @@ Pool::Stretch Pool::take(const Job& job) {
 void Pool::work_on(Job job, unsigned worker) {
     const base::FloatEnvironment standard;  // of this thread, for as long as it works
     is_inside_work = true;
-    for (Stretch now = take(job); now.begin < now.end; now = take(job)) {
-        for (; now.begin < now.end; now.begin++) {
-            if (job.stop->stop_requested()) { break; }
-            job.call(job.work, now.begin, worker);
-        }
-        if (now.begin < now.end) { break; }
+    // Looks for a stop before it takes: a thread that is held up with a chunk in its hands still does that one, so that
+    // chunks that are taken one by one are done in their order up to the stop.
+    while (!job.stop->stop_requested()) {
+        Stretch now = take(job);
+        if (now.begin >= now.end) { break; }
+        do { job.call(job.work, now.begin++, worker); } while (now.begin < now.end && !job.stop->stop_requested());
     }
     is_inside_work = false;
 }
