@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/float16.h"
+#include "base/hash.h"
 
 namespace wallaby::convert {
 namespace {
@@ -217,9 +218,7 @@ void choose_scales(const Row& row, double sigma, Tables& tables) {
 }  // namespace
 
 uint64_t stream_key(uint64_t seed, std::string_view tensor_name) {
-    uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-    for (const char c : tensor_name) { hash = (hash ^ uint8_t(c)) * 0x100000001b3u; }
-    return mix(hash ^ mix(seed + 0x9e3779b97f4a7c15u));
+    return mix(base::fnv1a(tensor_name) ^ mix(seed + 0x9e3779b97f4a7c15u));
 }
 
 RandomBlocks::RandomBlocks(Type type, double mean, double sigma) : make_(make_zeros) {

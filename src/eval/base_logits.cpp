@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/checked.h"
-#include "text/chat.h"
+#include "base/hash.h"
 
 namespace wallaby::eval {
 namespace {
@@ -42,7 +42,7 @@ uint64_t vocabulary_digest(const text::Tokenizer& tokenizer) {
         all += fmt::format("{}:", text.size());
         all += text;
     }
-    return text::template_hash(all);
+    return base::fnv1a(all);
 }
 
 uint64_t BaseWriter::file_bytes(const Chunks& chunks, uint32_t n_vocab) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/hash.h"
 #include "text/trim.h"
 
 namespace wallaby::text {
@@ -187,11 +188,7 @@ class Conversation {
 
 }  // namespace
 
-uint64_t template_hash(std::string_view text) {
-    uint64_t hash = 0xCBF29CE484222325u;
-    for (const char c : text) { hash = (hash ^ uint8_t(c)) * 0x100000001B3u; }
-    return hash;
-}
+uint64_t template_hash(std::string_view text) { return base::fnv1a(text); }
 
 Result<ChatFormat> find_chat_format(std::string_view template_text) {
     if (template_text.ends_with('\n')) { template_text.remove_suffix(1); }

@@ -9,6 +9,7 @@
 
 #include "backends/finite.h"
 #include "base/checked.h"
+#include "base/hash.h"
 #include "base/math.h"
 #include "kernels/kernels.h"
 #include "kernels/tiles.h"
@@ -42,6 +43,8 @@ bool is_same(const ops::Weight& a, const ops::Weight& b) {
     return a.name == b.name && a.first == b.first && a.n_in == b.n_in && a.n_out == b.n_out && a.n_expert == b.n_expert;
 }
 
+}  // namespace
+
 // What the arena holds, in its order: each distinct weight that is a matrix or a vector. Weights that are the same
 // share a place, and one that is a matrix anywhere is one everywhere.
 struct Place {
@@ -57,6 +60,8 @@ struct Places {
     std::vector<uint32_t> of;  // by weight: its place, or ops::none
     std::vector<Use> use;      // by weight
 };
+
+namespace {
 
 // What an image begins with. It fits a model if all of it is equal to what header_of() says.
 struct ImageHeader {
@@ -79,8 +84,7 @@ ImageHeader header_of(const ops::Model& model, const Places& places) {
         text += fmt::format("{} {} {} {} {} {} {} {}\n", w.name, w.first, int(w.type), w.n_in, w.n_out, w.n_expert,
                             int(p.use), p.offset);
     }
-    header.layout = 14695981039346656037u;
-    for (const char c : text) { header.layout = (header.layout ^ uint8_t(c)) * 1099511628211u; }
+    header.layout = base::fnv1a(text);
     return header;
 }
 
@@ -274,7 +278,7 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
         if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
         if (progress) { progress(place.end(), places.n_bytes); }
     }
-    WALLABY_OK(weights.set_pieces(weights_in));
+    WALLABY_OK(weights.set_pieces(places));
     return weights;
 }
 
@@ -291,12 +295,11 @@ Result<Weights> Weights::over(const ops::Model& model, const gguf::WeightSource&
     }
     Weights weights(model, source);
     weights.image_ = image.first(places.n_bytes);
-    WALLABY_OK(weights.set_pieces(weights_in));
+    WALLABY_OK(weights.set_pieces(places));
     return weights;
 }
 
-Result<void> Weights::set_pieces(WeightsIn weights_in) {
-    const Places places = places_of(*model_, weights_in);
+Result<void> Weights::set_pieces(const Places& places) {
     for (ops::WeightId id = 0; id < model_->weights.size(); id++) {
         Piece& piece = pieces_[id];
         const bool is_left = places.use[id] == Use::table || places.use[id] == Use::matrix;

@@ -17,6 +17,8 @@
 
 namespace wallaby::backends::cpu {
 
+struct Places;  // of weights in an image
+
 class Weights {
   public:
     Weights() = default;
@@ -55,7 +57,7 @@ class Weights {
     };
 
     Weights(const ops::Model& model, const gguf::WeightSource& source);
-    Result<void> set_pieces(WeightsIn weights_in);
+    Result<void> set_pieces(const Places& places);
 
     const ops::Model* model_ = nullptr;
     const gguf::WeightSource* source_ = nullptr;

@@ -11,6 +11,8 @@
 // codes. code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 32 or 256. amax
 // below 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
 #pragma once
+#include <type_traits>
+
 #include "kernels/text/formats.h"
 
 namespace wallaby::kernels {
@@ -21,6 +23,26 @@ WALLABY_KERNEL constexpr uint32_t group_width(uint32_t n) {
     if (n >= uint32_t(columns_at_once)) { return columns_at_once; }
     if (n <= 4) { return n; }
     return n <= 6 ? 6 : (n <= 8 ? 8 : columns_at_once);
+}
+
+// f of that width, as a constant.
+template <class F>
+auto for_width(uint32_t width, const F& f) {
+    switch (width) {
+        case 1: return f(std::integral_constant<int, 1>());
+        case 2: return f(std::integral_constant<int, 2>());
+        case 3: return f(std::integral_constant<int, 3>());
+        case 4: return f(std::integral_constant<int, 4>());
+        default: break;
+    }
+    if constexpr (columns_at_once > 4) {
+        switch (width) {
+            case 6: return f(std::integral_constant<int, 6>());
+            case 8: return f(std::integral_constant<int, 8>());
+            default: break;
+        }
+    }
+    return f(std::integral_constant<int, columns_at_once>());
 }
 
 WALLABY_KERNEL constexpr uint64_t column_bytes(Activations kind, uint32_t n_in) {

@@ -230,21 +230,7 @@ using Gather = void (*)(const ValueArgs& args);
 
 template <class Run, template <class, int> class Text, class Type>
 Run of_width(uint32_t width) {
-    switch (width) {
-        case 1: return Text<Type, 1>::run;
-        case 2: return Text<Type, 2>::run;
-        case 3: return Text<Type, 3>::run;
-        case 4: return Text<Type, 4>::run;
-        default: break;
-    }
-    if constexpr (columns_at_once > 4) {
-        switch (width) {
-            case 6: return Text<Type, 6>::run;
-            case 8: return Text<Type, 8>::run;
-            default: break;
-        }
-    }
-    return Text<Type, columns_at_once>::run;
+    return for_width(width, [](auto n) -> Run { return Text<Type, n>::run; });
 }
 
 inline Score score_of(quant::Type type, uint32_t width) {

@@ -89,20 +89,8 @@ inline void multiply_bf16(const MatmulArgs& args) {
 }
 
 inline uint64_t bf16_chains(uint64_t n) {
-    F32 sums[n_chains];
-    I32 x = splat(int32_t(0x3f003f00));  // 1/2, 1/2
-    start(sums);
-    for (uint64_t i = 0; i < n; i++) {
-        opaque(x);
-        WALLABY_UNROLL
-        for (F32& s : sums) { s = add_bf16_products(s, x, x); }
-    }
-    float y = 0;
-    WALLABY_UNROLL
-    for (const F32& s : sums) { y += sum(s); }
-    uint32_t bits;
-    std::memcpy(&bits, &y, sizeof(bits));
-    return bits;
+    const I32 halves = splat(int32_t(0x3f003f00));  // 1/2, 1/2
+    return float_chains(n, halves, [](F32 s, I32 x) WALLABY_INLINE { return add_bf16_products(s, x, x); });
 }
 
 constexpr NativeBf16 make_native_bf16() {

@@ -176,21 +176,7 @@ using Group = void (*)(const MatmulArgs&, const uint8_t* tile, uint32_t first_ro
 
 template <template <class, int> class Chain, class Format>
 Group group_of_width(uint32_t width) {
-    switch (width) {
-        case 1: return multiply_group<Chain<Format, 1>, 1>;
-        case 2: return multiply_group<Chain<Format, 2>, 2>;
-        case 3: return multiply_group<Chain<Format, 3>, 3>;
-        case 4: return multiply_group<Chain<Format, 4>, 4>;
-        default: break;
-    }
-    if constexpr (columns_at_once > 4) {
-        switch (width) {
-            case 6: return multiply_group<Chain<Format, 6>, 6>;
-            case 8: return multiply_group<Chain<Format, 8>, 8>;
-            default: break;
-        }
-    }
-    return multiply_group<Chain<Format, columns_at_once>, columns_at_once>;
+    return for_width(width, [](auto n) -> Group { return multiply_group<Chain<Format, n>, n>; });
 }
 
 // The most columns for which unpacking in registers, again for each group, is cheaper than a panel.

@@ -173,21 +173,7 @@ WideKernel<Sums> wide_kernel() {
 }
 template <template <class, int> class Chain, class Format, int T, class Sums>
 WideKernel<Sums> wide_of_width(uint32_t width) {
-    switch (width) {
-        case 1: return wide_kernel<Chain<Format, 1>, T, Sums>();
-        case 2: return wide_kernel<Chain<Format, 2>, T, Sums>();
-        case 3: return wide_kernel<Chain<Format, 3>, T, Sums>();
-        case 4: return wide_kernel<Chain<Format, 4>, T, Sums>();
-        default: break;
-    }
-    if constexpr (columns_at_once > 4) {
-        switch (width) {
-            case 6: return wide_kernel<Chain<Format, 6>, T, Sums>();
-            case 8: return wide_kernel<Chain<Format, 8>, T, Sums>();
-            default: break;
-        }
-    }
-    return wide_kernel<Chain<Format, columns_at_once>, T, Sums>();
+    return for_width(width, [](auto n) { return wide_kernel<Chain<Format, n>, T, Sums>(); });
 }
 
 // Columns of a block that one kernel takes at once: within a group from `first` on, of all columns from `column` on.

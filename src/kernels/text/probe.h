@@ -64,13 +64,15 @@ inline uint64_t int8_chains(uint64_t n) {
     }
     return y;
 }
-inline uint64_t f32_chains(uint64_t n) {
-    F32 sums[n_chains], x = splat(0.5f);
+// Chains of step(sum, x).
+template <class Vector, class Step>
+WALLABY_KERNEL uint64_t float_chains(uint64_t n, Vector x, const Step& step) {
+    F32 sums[n_chains];
     start(sums);
     for (uint64_t i = 0; i < n; i++) {
         opaque(x);
         WALLABY_UNROLL
-        for (F32& s : sums) { s = fma(s, x, x); }
+        for (F32& s : sums) { s = step(s, x); }
     }
     float y = 0;
     WALLABY_UNROLL
@@ -78,6 +80,9 @@ inline uint64_t f32_chains(uint64_t n) {
     uint32_t bits;
     std::memcpy(&bits, &y, sizeof(bits));
     return bits;
+}
+inline uint64_t f32_chains(uint64_t n) {
+    return float_chains(n, splat(0.5f), [](F32 s, F32 x) WALLABY_INLINE { return fma(s, x, x); });
 }
 
 constexpr Probe make_probe() {
