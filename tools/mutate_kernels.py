@@ -37,9 +37,9 @@ MUTATIONS = [
     ("text/matmul_narrow.h", "const F32 weights = Plain::at(w[q] + j * Plain::step_bytes);", "const F32 weights = Plain::at(w[q] + (j | (q & 1)) * Plain::step_bytes);", "a quarter's weights"),
     ("text/matmul_narrow.h", "(sums[0][c] + sums[1][c]) + (sums[2][c] + sums[3][c])", "((sums[0][c] + sums[1][c]) + sums[2][c]) + sums[3][c]", "quarters are added in another order"),
     ("text/matmul_narrow.h", "begin[q] + common, end[q], y[q]);", "end[q], end[q], y[q]);", "the rest of a quarter's longer range"),
-    ("text/matmul_wide.h", "sums[p].results() + uint32_t(t) * parts[p].kernel.n_at_once", "sums[p].results()", "the second tile of a pair"),
+    ("text/matmul_wide.h", "sums[group][p].results() + t * columns[p].kernel.n_at_once", "sums[group][p].results()", "the second tile of a pair"),
     ("text/matmul_wide.h", "i == 0, i + 1 == n_pieces});", "i == 0, true});", "a range in pieces counts its first one again"),
-    ("text/matmul_wide.h", "parts[n++] = {kernel, acts, i,", "parts[n++] = {kernel, acts, 0,", "the second half of a group"),
+    ("text/matmul_wide.h", "columns[n++] = {kernel, acts, int(i),", "columns[n++] = {kernel, acts, 0,", "the second half of a group"),
     ("text/matmul_wide.h", "const uint8_t* pairs = in_one_register(a + 320 * width + 16 * args.first);", "const uint8_t* pairs = in_one_register(a + 320 * width);", "the minima of a group's second half"),
     ("text/matmul_bf16.h", "const uint32_t stop = k / 64 * 64 + 64 < end ? k / 64 * 64 + 64 : end;", "const uint32_t stop = end;", "bf16 sums run over the end of 64 inputs"),
     ("simd/avx512bf16.h", "lane_numbers() + 16", "lane_numbers() + 15", "pairs of bf16 numbers of two rows"),
@@ -72,7 +72,7 @@ MUTATIONS = [
     ("text/elementary.h", "-0x1.5d58ap+6f", "-0x1.4d58ap+6f", "exp vanishes early"),
     ("text/lanes.h", "x = x + rotate<1>(x);\n", "", "half of a sum across lanes"),
     ("text/lanes.h", "for (uint32_t i = 0; i < n; i++) { lanes[i] = p[i]; }", "for (uint32_t i = 0; i + 1 < n; i++) { lanes[i] = p[i]; }", "the tail's last lane"),
-    ("text/append.h", "bits + 0x7fff + (shift_right(bits, 16) & 1)", "bits + 0x8000", "bf16 rounds halves up"),
+    ("text/formats.h", "bits + 0x7fff + (shift_right(bits, 16) & 1)", "bits + 0x8000", "bf16 rounds halves up"),
 ]
 
 
