@@ -30,7 +30,8 @@ struct MatmulArgs {
     uint32_t n_rows = 0;                   // of these tiles, 16 each but for the last
     const uint8_t* activations = nullptr;  // n_columns of them, as Table::write_activations left them
     uint32_t n_columns = 0;
-    float* const* out = nullptr;  // per column: where the first row's result goes
+    float* const* out = nullptr;  // per column
+    uint32_t first_out = 0;       // where the first row's result goes in each of them
     // y = (y * scale + bias), or (y + bias) * scale where scale_bias; bias: per row, or nullptr.
     const float* bias = nullptr;
     float scale = 1;

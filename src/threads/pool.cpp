@@ -24,6 +24,11 @@ static_assert(Pool::max_threads <= all_inside / one_inside);
 
 constexpr uint32_t number_of(uint32_t door) { return door / one_job; }
 
+// Pool::Share::ends
+constexpr uint64_t ends_of(uint64_t begin, uint64_t end) { return begin | end << 32; }
+constexpr uint64_t begin_of(uint64_t ends) { return ends & UINT32_MAX; }
+constexpr uint64_t end_of(uint64_t ends) { return ends >> 32; }
+
 thread_local bool is_inside_work = false;
 
 // Tells the processor that this thread is waiting in a loop.
@@ -71,6 +76,7 @@ Pool::Pool(const PoolOptions& options) {
     std::vector<std::vector<unsigned>> cores;
     if (options.pin) { cores = cores_to_pin(allowed_cpus()); }
     workers_.reserve(n_threads - 1);
+    shares_ = std::make_unique<Share[]>(n_threads);
     try {
         for (unsigned i = 1; i < n_threads; i++) {
             workers_.emplace_back([this, i] { worker_loop(i); });
@@ -97,7 +103,11 @@ Result<void> Pool::run_job(const Job& job) {
                      ""};
     }
     const std::lock_guard turn(turn_);
-    next_chunk_.store(0, std::memory_order_relaxed);
+    if (job.in_shares) {
+        share_out(job);
+    } else {
+        next_chunk_.store(0, std::memory_order_relaxed);
+    }
     const bool alone = job.n_chunks <= 1 || workers_.empty();
     if (!alone) { open_door(job); }
     work_on(job, 0);
@@ -147,20 +157,43 @@ void Pool::leave() {
     }
 }
 
-// What a thread does next; empty when all is taken.
-Pool::Stretch Pool::take(const Job& job) {
-    if (!job.in_stretches) {
-        const uint64_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
-        return {chunk, std::min(chunk + 1, job.n_chunks)};
+void Pool::share_out(const Job& job) {
+    for (uint64_t i = 0, begin = 0; i < size(); i++) {
+        const uint64_t end = job.n_chunks * (i + 1) / size();
+        shares_[i].ends.store(ends_of(begin, end), std::memory_order_relaxed);
+        begin = end;
     }
-    // Three quarters of a fair share of what is left: a thread that is held up keeps the others from no more than that.
-    Stretch taken{next_chunk_.load(std::memory_order_relaxed), 0};
-    do {
-        if (taken.begin >= job.n_chunks) { return {}; }
-        const uint64_t fair = (job.n_chunks - taken.begin) / size();
-        taken.end = taken.begin + std::max<uint64_t>(1, fair - fair / 4);
-    } while (!next_chunk_.compare_exchange_weak(taken.begin, taken.end, std::memory_order_relaxed));
-    return taken;
+}
+
+// The chunk that a thread does next. False when all are taken.
+bool Pool::take(const Job& job, unsigned worker, uint64_t& chunk) {
+    if (job.in_shares) { return take_from_share(worker, chunk); }
+    chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
+    return chunk < job.n_chunks;
+}
+
+// From the thread's own share; when that is empty, the later half of another's becomes it. A thread that is held up, or
+// has not come yet, keeps the others from no more than the chunk in its hands. Between a half leaving one share and
+// being in the next nobody sees it but the thread that carries it, who will do it: whoever finds nothing may go.
+bool Pool::take_from_share(unsigned worker, uint64_t& chunk) {
+    std::atomic<uint64_t>& own = shares_[worker].ends;
+    for (uint64_t ends = own.load(std::memory_order_relaxed); begin_of(ends) < end_of(ends);) {
+        chunk = begin_of(ends);
+        if (own.compare_exchange_weak(ends, ends_of(chunk + 1, end_of(ends)), std::memory_order_relaxed)) {
+            return true;
+        }
+    }
+    for (unsigned i = 1; i < size(); i++) {
+        std::atomic<uint64_t>& other = shares_[(worker + i) % size()].ends;
+        for (uint64_t ends = other.load(std::memory_order_relaxed); begin_of(ends) < end_of(ends);) {
+            chunk = begin_of(ends) + (end_of(ends) - begin_of(ends)) / 2;
+            if (other.compare_exchange_weak(ends, ends_of(begin_of(ends), chunk), std::memory_order_relaxed)) {
+                own.store(ends_of(chunk + 1, end_of(ends)), std::memory_order_relaxed);
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 void Pool::work_on(Job job, unsigned worker) {
@@ -168,10 +201,8 @@ void Pool::work_on(Job job, unsigned worker) {
     is_inside_work = true;
     // Looks for a stop before it takes: a thread that is held up with a chunk in its hands still does that one, so that
     // chunks that are taken one by one are done in their order up to the stop.
-    while (!job.stop->stop_requested()) {
-        Stretch now = take(job);
-        if (now.begin >= now.end) { break; }
-        do { job.call(job.work, now.begin++, worker); } while (now.begin < now.end && !job.stop->stop_requested());
+    for (uint64_t chunk = 0; !job.stop->stop_requested() && take(job, worker, chunk);) {
+        job.call(job.work, chunk, worker);
     }
     is_inside_work = false;
 }

@@ -1,9 +1,10 @@
-// A fork-join pool: one job at a time, cut into chunks that threads take by an atomic counter. The caller works too.
+// A fork-join pool: one job at a time, cut into chunks that threads take by atomic counters. The caller works too.
 // Which thread computes a chunk never changes what it computes: results must depend on the chunk alone, and work runs
 // in the standard floating-point environment.
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -41,24 +42,25 @@ class Pool {
     Result<void> run(uint64_t n_chunks, const std::stop_token& stop, const Work& work) {
         return run_job(job_of(n_chunks, false, stop, work));
     }
-    // As run, but a thread takes neighbouring chunks at once, in their order, and fewer towards the end: for chunks
-    // that cost about the same and stream memory, where each jump to another place costs a microsecond.
+    // As run, but each thread has an equal share of neighbouring chunks, which it takes in their order; whoever is done
+    // takes half of what another has left. For chunks that cost about the same and stream memory, where each jump to
+    // another place costs a microsecond.
     template <class Work>
-    Result<void> run_stretches(uint64_t n_chunks, const std::stop_token& stop, const Work& work) {
+    Result<void> run_in_shares(uint64_t n_chunks, const std::stop_token& stop, const Work& work) {
         return run_job(job_of(n_chunks, true, stop, work));
     }
 
   private:
     struct Job {
         uint64_t n_chunks = 0;
-        bool in_stretches = false;
+        bool in_shares = false;
         const std::stop_token* stop = nullptr;
         const void* work = nullptr;
         void (*call)(const void* work, uint64_t chunk, unsigned worker) = nullptr;
     };
     template <class Work>
-    static Job job_of(uint64_t n_chunks, bool in_stretches, const std::stop_token& stop, const Work& work) {
-        return {n_chunks, in_stretches, &stop, &work,
+    static Job job_of(uint64_t n_chunks, bool in_shares, const std::stop_token& stop, const Work& work) {
+        return {n_chunks, in_shares && n_chunks <= UINT32_MAX, &stop, &work,
                 [](const void* w, uint64_t chunk, unsigned worker) { (*static_cast<const Work*>(w))(chunk, worker); }};
     }
     Result<void> run_job(const Job& job);
@@ -66,10 +68,14 @@ class Pool {
     void close_door();
     bool enter(uint32_t& seen);
     void leave();
-    struct Stretch {
-        uint64_t begin = 0, end = 0;
+    // A thread's chunks that nobody has taken: [begin, end), begin in the low half. One word, so that its owner, who
+    // takes from the front, and others, who take from the back, cannot cross. On a cache line of its own.
+    struct alignas(64) Share {
+        std::atomic<uint64_t> ends{0};
     };
-    Stretch take(const Job& job);
+    void share_out(const Job& job);
+    bool take(const Job& job, unsigned worker, uint64_t& chunk);
+    bool take_from_share(unsigned worker, uint64_t& chunk);
     void work_on(Job job, unsigned worker);
     void wait_for_job(uint32_t seen);
     void worker_loop(unsigned worker);
@@ -83,6 +89,7 @@ class Pool {
     std::atomic<uint32_t> n_times_empty_{0};           // of a job that its caller sleeps for
     unsigned n_pinned_ = 0;                            // workers
     std::vector<std::thread> workers_;                 // [i]: worker i + 1
+    std::unique_ptr<Share[]> shares_;                  // of job_, by worker; changed as job_ while no worker is inside
     alignas(64) std::atomic<uint64_t> next_chunk_{0};  // of job_
     Job job_;                                          // changes only while no worker is inside
 };

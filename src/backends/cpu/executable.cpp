@@ -126,7 +126,7 @@ void CpuExecutable::run_step(const Step& step) {
     };
     const bool only_matmuls = std::ranges::all_of(jobs_, [](const Job& job) { return job.input != nullptr; });
     if (n_tasks > 1 && only_matmuls) {
-        if (auto ran = pool_.run_stretches(n_tasks, stop_, run_task); !ran.ok()) { fail(std::move(ran).error()); }
+        if (auto ran = pool_.run_in_shares(n_tasks, stop_, run_task); !ran.ok()) { fail(std::move(ran).error()); }
     } else {
         for_each(n_tasks, 1, run_task);
     }

@@ -76,6 +76,7 @@ class CpuExecutable final : public Executable {
         const Prepared* input = nullptr;  // of a matmul
         kernels::Matmul kernel;
         uint32_t tiles_per_task = 1;
+        uint64_t tasks_per_matrix = 1, panel_bytes = 0;
         std::vector<float*> out;    // by column
         std::vector<Block> blocks;  // of an attend
         bool is_split = false;      // its ranges are tasks of their own

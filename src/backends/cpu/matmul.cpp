@@ -10,7 +10,7 @@ namespace {
 
 // Weights that a thread streams at a time when columns are few: long enough to hide taking the next piece, short enough
 // that threads end together.
-constexpr uint64_t narrow_task_bytes = 64 * 1024;
+constexpr uint64_t narrow_task_bytes = 40 * 1024;
 // Unpacked weights that a thread holds when columns are many: a part of a second-level cache. As many tiles as one
 // block of a wide matmul has, so that activations are read as seldom as can be.
 constexpr uint64_t wide_task_bytes = 640 * 1024, most_wide_tiles = 8;
@@ -165,8 +165,9 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
     uint32_t widest = 0;
     for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
     job.tiles_per_task = tiles_per_task(w, kernels_, widest > kernels_.narrow_columns);
-    const uint64_t tasks_per_matrix = (kernels::n_tiles(w.n_out) + job.tiles_per_task - 1) / job.tiles_per_task;
-    job.n_tasks = tasks_per_matrix * input.parts.size();
+    job.panel_bytes = panel_bytes(w, kernels_);
+    job.tasks_per_matrix = (kernels::n_tiles(w.n_out) + job.tiles_per_task - 1) / job.tiles_per_task;
+    job.n_tasks = job.tasks_per_matrix * input.parts.size();
     for (const Column& c : input.columns) { job.out.push_back(row(op.out[0], c.row) + uint64_t(c.slot) * w.n_out); }
     return job;
 }
@@ -174,13 +175,12 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
 void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
     const ops::Op& op = *job.op;
     const ops::Weight& w = model_.weights[op.weight[0]];
-    const uint64_t tasks_per_matrix = job.n_tasks / job.input->parts.size();
-    const Part& part = job.input->parts[task / tasks_per_matrix];
-    const auto first_tile = uint32_t(task % tasks_per_matrix * job.tiles_per_task);
+    const Part& part = job.input->parts[task / job.tasks_per_matrix];
+    const auto first_tile = uint32_t(task % job.tasks_per_matrix * job.tiles_per_task);
     const uint32_t first_row = first_tile * kernels::tile_rows;
     auto tiles = weights_.tiles(op.weight[0], part.expert, first_tile,
                                 std::min(job.tiles_per_task, kernels::n_tiles(w.n_out) - first_tile),
-                                worker_scratch(worker) + panel_bytes(w, kernels_));
+                                worker_scratch(worker) + job.panel_bytes);
     if (!tiles.ok()) { return fail(std::move(tiles).error()); }
 
     kernels::MatmulArgs args;
@@ -190,9 +190,8 @@ void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
     args.activations = part.activations;
     args.n_columns = part.n;
     args.scratch = worker_scratch(worker);
-    std::vector<float*> out(job.out.begin() + part.first, job.out.begin() + part.first + part.n);
-    for (float*& o : out) { o += first_row; }
-    args.out = out.data();
+    args.out = job.out.data() + part.first;
+    args.first_out = first_row;
     if (const float* bias = weights_.vector(op.weight[1])) {
         args.bias = bias + uint64_t(part.expert) * w.n_out + first_row;
     }
@@ -216,7 +215,7 @@ void CpuExecutable::run_matmul(const Job& job, uint64_t task, unsigned worker) {
         }
         args.n_rows = std::min(kernels::tile_rows, n_all - r);
         f32.run(args);
-        for (float*& o : out) { o += kernels::tile_rows; }
+        args.first_out += kernels::tile_rows;
         if (args.bias != nullptr) { args.bias += kernels::tile_rows; }
     }
 }

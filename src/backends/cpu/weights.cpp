@@ -302,6 +302,8 @@ Result<Weights> Weights::over(const ops::Model& model, const gguf::WeightSource&
 Result<void> Weights::set_pieces(const Places& places) {
     for (ops::WeightId id = 0; id < model_->weights.size(); id++) {
         Piece& piece = pieces_[id];
+        const ops::Weight& w = model_->weights[id];
+        if (places.use[id] == Use::matrix) { piece.tile_bytes = kernels::tile_bytes(w.type, w.n_in); }
         const bool is_left = places.use[id] == Use::table || places.use[id] == Use::matrix;
         if (places.of[id] != ops::none) {
             const uint8_t* at = image_.data() + places.places[places.of[id]].offset;
@@ -311,7 +313,6 @@ Result<void> Weights::set_pieces(const Places& places) {
                 piece.vector = reinterpret_cast<const float*>(at);
             }
         } else if (is_left) {
-            const ops::Weight& w = model_->weights[id];
             WALLABY_TRY(piece.tensor, find(*source_, w));
             if (places.use[id] == Use::matrix) {
                 piece.is_checked =
@@ -326,12 +327,11 @@ Result<const uint8_t*> Weights::tiles(ops::WeightId id, uint32_t expert, uint32_
                                       uint8_t* scratch) const {
     const ops::Weight& w = model_->weights[id];
     const Piece& piece = pieces_[id];
-    const uint64_t tile_bytes = kernels::tile_bytes(w.type, w.n_in);
     const uint64_t at = uint64_t(expert) * kernels::n_tiles(w.n_out) + first;
-    if (piece.tiles != nullptr) { return piece.tiles + at * tile_bytes; }
+    if (piece.tiles != nullptr) { return piece.tiles + at * piece.tile_bytes; }
     std::atomic<bool>* const checked = &piece.is_checked[at];
     const bool is_finite = std::all_of(checked, checked + n, [](const std::atomic<bool>& c) { return c.load(); });
-    uint8_t* const out = scratch + n * tile_bytes;
+    uint8_t* const out = scratch + n * piece.tile_bytes;
     uint8_t* const buffer = source_->bytes(*piece.tensor).empty() ? scratch : nullptr;
     WALLABY_OK(Packing(w, *piece.tensor, *source_).pack(expert, first, n, is_finite, buffer, out));
     for (uint32_t i = 0; i < n; i++) { checked[i] = true; }
@@ -351,8 +351,8 @@ Result<void> Weights::row(ops::WeightId id, uint64_t row, float* out, uint8_t* s
     const uint64_t n_bytes = row_bytes(id);
     if (piece.tiles != nullptr) {
         const uint64_t tile = row / kernels::tile_rows;
-        kernels::unpack_row(w.type, w.n_in, piece.tiles + tile * kernels::tile_bytes(w.type, w.n_in),
-                            uint32_t(row % kernels::tile_rows), scratch);
+        kernels::unpack_row(w.type, w.n_in, piece.tiles + tile * piece.tile_bytes, uint32_t(row % kernels::tile_rows),
+                            scratch);
         format.decode(scratch, out, w.n_in / format.block_len);
         return {};
     }

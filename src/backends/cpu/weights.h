@@ -50,6 +50,7 @@ class Weights {
   private:
     struct Piece {
         const uint8_t* tiles = nullptr;
+        uint64_t tile_bytes = 0;
         const float* vector = nullptr;
         const gguf::Tensor* tensor = nullptr;  // of what is left in the source
         // By tile of a matrix left there: whether it is known to be finite.

@@ -46,7 +46,7 @@ struct Bf16Sums {
         F32 y[n];
         clear<n>(y);
         const auto weight = [=](int, uint32_t k) WALLABY_INLINE {
-            prefetch(tile + uint64_t(k) * PlainBf16::step_bytes + prefetch_distance);
+            prefetch_ahead<PlainBf16::step_bytes>(tile + uint64_t(k) * PlainBf16::step_bytes);
             return load_pairs(tile + uint64_t(k) * PlainBf16::step_bytes);
         };
         add_pairs<1, n>(weight, acts, n, begin, end, y);

@@ -85,7 +85,7 @@ WALLABY_KERNEL void add_products(const uint8_t* tile, uint64_t tile_bytes, const
             F32 weights[T];
             WALLABY_UNROLL
             for (int t = 0; t < T; t++) {
-                prefetch(at + uint64_t(t) * tile_bytes + prefetch_distance);
+                prefetch_ahead<Plain::step_bytes>(at + uint64_t(t) * tile_bytes);
                 weights[t] = Plain::at(at + uint64_t(t) * tile_bytes);
             }
             WALLABY_UNROLL
@@ -152,7 +152,7 @@ template <class Plain, int n>
             for (uint32_t j = 0; j < 64; j++) {
                 WALLABY_UNROLL
                 for (uint32_t q = 0; q < n_quarters; q++) {
-                    prefetch(w[q] + j * Plain::step_bytes + prefetch_distance);
+                    prefetch_ahead<Plain::step_bytes>(w[q] + j * Plain::step_bytes);
                     const F32 weights = Plain::at(w[q] + j * Plain::step_bytes);
                     WALLABY_UNROLL
                     for (int c = 0; c < n; c++) { y[q][c] = fma(weights, splat_f32(a[q] + 4 * j + 256 * c), y[q][c]); }

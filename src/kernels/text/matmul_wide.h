@@ -189,7 +189,9 @@ struct WideColumns {
 template <int T>
 void fetch_results(const MatmulArgs& args, uint32_t first_row, uint32_t first_column, uint32_t n) {
     for (uint32_t c = first_column; c < first_column + n && c < args.n_columns; c++) {
-        for (uint32_t t = 0; t < uint32_t(T); t++) { prefetch_to_write(args.out[c] + first_row + t * tile_rows); }
+        for (uint32_t t = 0; t < uint32_t(T); t++) {
+            prefetch_to_write(args.out[c] + args.first_out + first_row + t * tile_rows);
+        }
     }
 }
 

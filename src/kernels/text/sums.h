@@ -54,7 +54,7 @@ WALLABY_KERNEL void write_results(const MatmulArgs& args, const F32* sums, uint3
         if (args.bias != nullptr && args.scale_bias) { y = y + bias; }
         if (args.scale != 1) { y = y * splat(args.scale); }
         if (args.bias != nullptr && !args.scale_bias) { y = y + bias; }
-        store_first(args.out[first_column + c] + first_row, y, n_rows);
+        store_first(args.out[first_column + c] + args.first_out + first_row, y, n_rows);
     }
 }
 

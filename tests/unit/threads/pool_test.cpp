@@ -56,45 +56,60 @@ TEST(ThreadsPool, EveryChunkRunsOnce) {
     }
 }
 
-TEST(ThreadsPool, EveryChunkOfStretchesRunsOnce) {
+TEST(ThreadsPool, EveryChunkOfSharesRunsOnce) {
     for (const unsigned n_threads : {1u, 2u, 3u, 8u}) {
         Pool pool(n_threads);
         for (const uint64_t n_chunks : {0u, 1u, 2u, 3u, 7u, 31u, 1009u}) {
-            std::vector<std::atomic<int>> counts(n_chunks);
-            std::vector<int64_t> last(n_threads, -1);
-            const auto done = pool.run_stretches(n_chunks, {}, [&](uint64_t chunk, unsigned worker) {
-                counts[chunk]++;
-                EXPECT_LT(last[worker], int64_t(chunk)) << "a thread goes back";
-                last[worker] = int64_t(chunk);
-            });
-            ASSERT_TRUE(done.ok()) << done.error().message();
-            for (const auto& count : counts) { EXPECT_EQ(count, 1); }
+            for (int round = 0; round < 20; round++) {
+                std::vector<std::atomic<int>> counts(n_chunks);
+                const auto done = pool.run_in_shares(n_chunks, {}, [&](uint64_t chunk, unsigned) { counts[chunk]++; });
+                ASSERT_TRUE(done.ok()) << done.error().message();
+                for (const auto& count : counts) { EXPECT_EQ(count, 1); }
+            }
         }
     }
 }
 
-// A thread that is held up at its first chunk keeps three quarters of its fair share, and the others do the rest.
-TEST(ThreadsPool, AStretchIsLessThanAFairShare) {
+// Nobody takes from another before its own share is done, and each takes its own from the front.
+TEST(ThreadsPool, SharesAreEqualAndTakenInOrder) {
     Pool pool(2);
-    std::atomic<uint64_t> n_others = 0;
-    std::vector<unsigned> owner(800);
-    const auto done = pool.run_stretches(owner.size(), {}, [&](uint64_t chunk, unsigned worker) {
-        owner[chunk] = worker;
-        if (chunk >= 300) { n_others++; }
-        while (chunk == 0 && n_others < 500) { std::this_thread::yield(); }
+    std::atomic<bool> has_come[2] = {};
+    std::vector<std::vector<uint64_t>> order(2);
+    const auto done = pool.run_in_shares(800, {}, [&](uint64_t chunk, unsigned worker) {
+        order[worker].push_back(chunk);
+        has_come[worker] = true;
+        while (!has_come[1 - worker]) { std::this_thread::yield(); }
     });
     ASSERT_TRUE(done.ok());
-    const unsigned held = owner[0];
-    EXPECT_EQ(std::count(owner.begin(), owner.begin() + 300, held), 300);
-    EXPECT_EQ(std::count(owner.begin() + 300, owner.end(), held), 0);
+    bool any_did_all = false;
+    for (unsigned worker = 0; worker < 2; worker++) {
+        ASSERT_EQ(order[worker][0], 400 * worker);
+        std::vector<uint64_t> share(400);
+        std::iota(share.begin(), share.end(), 400 * worker);
+        any_did_all |= order[worker].size() >= 400 && std::equal(share.begin(), share.end(), order[worker].begin());
+    }
+    EXPECT_TRUE(any_did_all) << "who is done first has done all of its share";
 }
 
-// Stopped inside a stretch, a thread leaves the rest of it.
-TEST(ThreadsPool, StretchesStopWithinTheirChunk) {
+// A thread that is held up keeps no more than the chunk in its hands: the others do all the rest meanwhile.
+TEST(ThreadsPool, AShareIsTakenFromWhoIsHeldUp) {
+    Pool pool(3);
+    std::atomic<uint64_t> n_others = 0;
+    const auto done = pool.run_in_shares(800, {}, [&](uint64_t chunk, unsigned) {
+        if (chunk != 10) { n_others++; }
+        while (chunk == 10 && n_others < 799) { std::this_thread::yield(); }
+    });
+    ASSERT_TRUE(done.ok());
+    EXPECT_EQ(n_others, 799u);
+}
+
+// Stopped inside a share, a thread leaves the rest of it.
+TEST(ThreadsPool, SharesStopWithinTheirChunk) {
     Pool pool(1);
     std::stop_source source;
     uint64_t n = 0;
-    const auto done = pool.run_stretches(1000, source.get_token(), [&](uint64_t, unsigned) {
+    const auto done = pool.run_in_shares(1000, source.get_token(), [&](uint64_t chunk, unsigned) {
+        EXPECT_EQ(chunk, n);
         if (++n == 10) { source.request_stop(); }
     });
     EXPECT_TRUE(done.ok());
