@@ -47,12 +47,12 @@ MUTATIONS = [
     ("text/formats.h", "shift_right(x, 4) & 0x0f0f0f0f;\n        }\n        return load_f16", "shift_right(x, 4) & 0x07070707;\n        }\n        return load_f16", "the top bit of Q4_0's high codes"),
     ("text/formats.h", "(shift_right(a, 2) & 0x30303030);\n        const I32 min_low", "(shift_right(a, 2) & 0x10101010);\n        const I32 min_low", "the top bit of Q4_K's last scales"),
     ("text/formats.h", "(shift_right(c, 4) & 0x0f0f0f0f) | (shift_right(b, 2)", "(c & 0x0f0f0f0f) | (shift_right(b, 2)", "Q4_K's last minima"),
-    ("text/formats.h", "<< (24 - 8 * (i % 4))) >>", "<< (24 - 8 * (i % 4))) >> 0 * 8 +", "Q6_K's scales are not shifted back"),
+    ("text/formats.h", "<< (24 - 8 * (i % 4))) >>", "<< (24 - 8 * (i % 4))) >> -1 +", "Q6_K's scales are not shifted back"),
     ("text/formats.h", "return i / 2 * 8 + i % 2 + 2 * j;", "return i / 2 * 8 + i % 2 * 2 + j;", "Q6_K's groups in another order"),
     ("text/formats.h", "return 2 * i + j;", "return 2 * i + 1 - j;", "Q4_K's groups swapped"),
     ("text/activations.h", "magnitudes = max(magnitudes, bits_of(load(x + k + i))", "magnitudes = max(I32{}, bits_of(load(x + k + i))", "the largest of the last sixteen only"),
     ("text/activations.h", "largest_magnitude >= splat(0x1p-120f)", "largest_magnitude >= splat(0x1p-90f)", "small activations count as nothing"),
-    ("text/activations.h", "amax < splat(int32_t(0x7f800000))", "amax <= splat(int32_t(0x7f800000))", "an infinity among the activations"),
+    ("text/activations.h", "amax < splat(int32_t(0x7f800000))", "amax < splat(int32_t(0x7fffffff))", "a NaN among the activations"),
     ("text/activations.h", "each[b] = low + high;", "each[b] = low;", "the start of half a block"),
     ("text/lanes.h", "x[0], x[1], 1, 17, 3, 19", "x[0], x[1], 1, 17, 19, 3", "sums of another sixteen"),
     ("text/activations.h", "const uint32_t first = i / 2 * 4 + i % 2;", "const uint32_t first = i;", "pairs of sums in another order"),
@@ -138,13 +138,13 @@ def main():
     if unchanged:
         print(unchanged)
         return 1
+    n_caught = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(lambda m: (m, try_mutation(m, build)), chosen))
-    problems = [problem for _, problem in results if problem]
-    for (path, _, _, what), problem in results:
-        print(problem or f"{path}: '{what}' is caught")
-    print(f"{len(chosen) - len(problems)} of {len(chosen)} mutations caught")
-    return 1 if problems else 0
+        for (path, _, _, what), problem in zip(chosen, pool.map(lambda m: try_mutation(m, build), chosen)):
+            n_caught += not problem
+            print(problem or f"{path}: '{what}' is caught", flush=True)
+    print(f"{n_caught} of {len(chosen)} mutations caught")
+    return 0 if n_caught == len(chosen) else 1
 
 
 if __name__ == "__main__":
