@@ -67,8 +67,8 @@ def seconds_and_rss(command):
 
 
 def compare_starts(name, path, command, args):
-    ours_command = [WALLABY, "bench", "-m", path, "-p", "8", "-n", "0", "-t", str(args.t), "-r", "1", "--no-probe",
-                    "--no-warmup"]
+    ours_command = [WALLABY, "logits", "-m", path, "--tokens", "100,101,102,103,104,105,106,107", "-c", "64", "-t", str(args.t),
+                    "--greedy", "0", "--ctk", args.ctk, "--ctv", args.ctk]
     peer_command = [*command, path, "8", "0", str(args.t), "0"]  # no repetition: only its unmeasured first run
     pairs = [(seconds_and_rss(ours_command), seconds_and_rss(peer_command)) for _ in range(args.pairs)]
     for i, what in enumerate(("first logits, s", "peak RSS, MiB")):
