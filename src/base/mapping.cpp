@@ -1,6 +1,7 @@
 #include "base/mapping.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,16 +24,22 @@ std::array<Slot, Mapping::max_mappings> slots;
 struct sigaction before;  // the handler that was there
 uintptr_t page_bytes = 4096;
 
+// One page of zeros in the place of another; -1 where the system refuses. The system call itself: it may be made in a
+// handler, and a thread sanitizer takes mmap() for a write that races with what other threads read of the page.
+long put_zeros(uintptr_t page) {
+    const long protection = PROT_READ, flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
+    return ::syscall(SYS_mmap, page, page_bytes, protection, flags, -1L, 0L);
+}
+
 void on_bus_error(int number, siginfo_t* info, void* context) {
     const auto at = reinterpret_cast<uintptr_t>(info->si_addr);
     for (Slot& slot : slots) {
         if (at < slot.begin || at >= slot.end) { continue; }
         slot.is_damaged = true;  // before the zeros: whoever reads them finds it set
         const int saved = errno;
-        void* const page = reinterpret_cast<void*>(at & ~(page_bytes - 1));
-        void* const zeros = ::mmap(page, page_bytes, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const long zeros = put_zeros(at & ~(page_bytes - 1));
         errno = saved;
-        if (zeros != MAP_FAILED) { return; }
+        if (zeros != -1) { return; }
     }
     if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
         return before.sa_sigaction(number, info, context);
