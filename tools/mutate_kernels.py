@@ -47,7 +47,7 @@ MUTATIONS = [
     ("text/formats.h", "shift_right(x, 4) & 0x0f0f0f0f;\n        }\n        return load_f16", "shift_right(x, 4) & 0x07070707;\n        }\n        return load_f16", "the top bit of Q4_0's high codes"),
     ("text/formats.h", "(shift_right(a, 2) & 0x30303030);\n        const I32 min_low", "(shift_right(a, 2) & 0x10101010);\n        const I32 min_low", "the top bit of Q4_K's last scales"),
     ("text/formats.h", "(shift_right(c, 4) & 0x0f0f0f0f) | (shift_right(b, 2)", "(c & 0x0f0f0f0f) | (shift_right(b, 2)", "Q4_K's last minima"),
-    ("text/formats.h", "<< (24 - 8 * (i % 4))) >>", "<< (24 - 8 * (i % 4))) >> -1 +", "Q6_K's scales are not shifted back"),
+    ("text/formats.h", "<< (24 - 8 * (i % 4))) >>", "<< (24 - 8 * (i % 4))) >> -1 +", "Q6_K's scales are shifted back too little"),
     ("text/formats.h", "return i / 2 * 8 + i % 2 + 2 * j;", "return i / 2 * 8 + i % 2 * 2 + j;", "Q6_K's groups in another order"),
     ("text/formats.h", "return 2 * i + j;", "return 2 * i + 1 - j;", "Q4_K's groups swapped"),
     ("text/activations.h", "magnitudes = max(magnitudes, bits_of(load(x + k + i))", "magnitudes = max(I32{}, bits_of(load(x + k + i))", "the largest of the last sixteen only"),
