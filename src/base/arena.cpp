@@ -11,8 +11,7 @@
 namespace wallaby::base {
 
 Result<Arena> Arena::create(uint64_t n_bytes) {
-    constexpr uint64_t huge_page = uint64_t(2) << 20;
-    const auto size = checked_align(n_bytes, huge_page);
+    const auto size = checked_align(n_bytes, page_bytes);
     if (!size) { return Error{ErrorCode::memory, fmt::format("{} bytes overflow the address space", n_bytes), {}, ""}; }
     Arena arena;
     if (*size == 0) { return arena; }
@@ -52,6 +51,15 @@ std::optional<std::span<uint8_t>> Arena::take(uint64_t n_bytes) {
     std::span<uint8_t> piece(data_ + used_, n_bytes);
     used_ += *rounded;
     return piece;
+}
+
+void Arena::back(uint64_t page) const {
+#ifdef MADV_POPULATE_WRITE
+    // Linux before 5.14 refuses: pages come as they are touched.
+    (void)::madvise(data_ + page * page_bytes, page_bytes, MADV_POPULATE_WRITE);
+#else
+    (void)page;
+#endif
 }
 
 }  // namespace wallaby::base

@@ -26,6 +26,12 @@ class Arena {
     // n_bytes of zeroed memory, 64-byte aligned; nothing when the arena is full.
     std::optional<std::span<uint8_t>> take(uint64_t n_bytes);
 
+    // Has the system back bytes [page * page_bytes, (page + 1) * page_bytes) now, where it can, so that touching them
+    // does not wait for it; page < size() / page_bytes. Any thread. Two that first touch one huge page at once would
+    // both clear it, and one copy would be thrown away.
+    static constexpr uint64_t page_bytes = uint64_t(2) << 20;
+    void back(uint64_t page) const;
+
   private:
     uint8_t* data_ = nullptr;
     uint64_t size_ = 0;

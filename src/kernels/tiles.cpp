@@ -1,5 +1,10 @@
 #include "kernels/tiles.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -150,6 +155,18 @@ void pack_numbers(uint32_t size, const uint8_t* const* from, uint64_t n_bytes, u
     }
 }
 
+// Whether no number has an exponent of all ones: adding one to such an exponent carries into the sign bit. n_bytes is
+// a multiple of 16.
+template <class T>
+bool are_finite(const uint8_t* at, uint64_t n_bytes, T exponent) {
+    const T one = exponent & T(~exponent + 1);
+    Vector<T> carried = {};
+    for (uint64_t i = 0; i < n_bytes; i += 16) { carried |= (load<T>(at + i) & exponent) + one; }
+    T any = 0;
+    for (size_t i = 0; i < 16 / sizeof(T); i++) { any |= carried[i]; }
+    return (any >> (8 * sizeof(T) - 1)) == 0;
+}
+
 }  // namespace
 
 uint32_t n_tiles(uint32_t n_out) { return n_out / tile_rows + (n_out % tile_rows == 0 ? 0 : 1); }
@@ -199,6 +216,35 @@ void pack_tile(quant::Type type, uint32_t n_in, const uint8_t* rows, uint32_t n_
             i += n;
         }
     }
+}
+
+bool is_tile_finite(quant::Type type, uint32_t n_in, const uint8_t* tile) {
+    const uint64_t n_bytes = tile_bytes(type, n_in);
+    if (type == quant::Type::f32) { return are_finite<uint32_t>(tile, n_bytes, 0x7f800000u); }
+    if (type == quant::Type::bf16) { return are_finite<uint16_t>(tile, n_bytes, 0x7f80u); }
+    if (type == quant::Type::f16) { return are_finite<uint16_t>(tile, n_bytes, 0x7c00u); }
+    const std::span<const Unit> units = order_of(type);
+    if (units.empty()) { return false; }
+    // The units of 2 bytes come first and are f16 scales.
+    const auto n_scales = uint64_t(std::ranges::count(units, 2, &Unit::size));
+    const uint64_t block_bytes = uint64_t(tile_rows) * quant::format_of(type).block_bytes;
+    bool finite = true;
+    for (uint64_t block = 0; block < n_bytes; block += block_bytes) {
+        finite &= are_finite<uint16_t>(tile + block, n_scales * 2 * tile_rows, 0x7c00u);
+    }
+    return finite;
+}
+
+void store_tiles(const uint8_t* from, uint64_t n_bytes, uint8_t* to) {
+#ifdef __SSE2__
+    for (uint64_t i = 0; i < n_bytes; i += 16) {
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+    }
+    _mm_sfence();  // such stores are not ordered with the flag that tells another thread of them
+#else
+    std::memcpy(to, from, n_bytes);
+#endif
 }
 
 void unpack_row(quant::Type type, uint32_t n_in, const uint8_t* tile, uint32_t row, uint8_t* out) {

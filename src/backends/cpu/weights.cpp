@@ -127,6 +127,11 @@ Places places_of(const ops::Model& model, WeightsIn weights_in) {
     return p;
 }
 
+// Has the caches fetch bytes in their order; beyond what is mapped this does nothing.
+void fetch(const uint8_t* at, uint64_t n_bytes) {
+    for (uint64_t i = 0; i < n_bytes; i += 64) { __builtin_prefetch(at + i, 0, 2); }
+}
+
 // Tiles of one matrix, from the source.
 class Packing {
   public:
@@ -138,9 +143,9 @@ class Packing {
           row_bytes_(uint64_t(weight.n_in) / format_.block_len * format_.block_bytes) {}
 
     // Packs the rows of n tiles of an expert, refusing those that are not finite, unless that is known. buffer: where
-    // to read them to, or nullptr to take them where they lie (WeightSource::bytes, not empty). buffer, out: n *
-    // tile_bytes.
-    Result<void> pack(uint32_t expert, uint32_t first, uint32_t n, bool is_finite, uint8_t* buffer,
+    // to read them to, or nullptr to take them where they lie (WeightSource::bytes, not empty). aside: where to make a
+    // tile before it is stored past the caches, or nullptr to make it in its place. buffer, out: n * tile_bytes.
+    Result<void> pack(uint32_t expert, uint32_t first, uint32_t n, bool is_finite, uint8_t* buffer, uint8_t* aside,
                       uint8_t* out) const {
         const uint32_t first_row = first * kernels::tile_rows;
         const uint32_t n_rows = std::min(n * kernels::tile_rows, w_.n_out - first_row);
@@ -152,16 +157,15 @@ class Packing {
         } else {
             WALLABY_OK(source_.read(tensor_, offset, {buffer, n_rows * row_bytes_}));
         }
-        const uint64_t n_blocks = uint64_t(n_rows) * (w_.n_in / format_.block_len);
-        if (!is_finite) {
-            if (const auto bad = find_not_finite(format_, rows, n_blocks)) {
-                return not_finite(tensor_, source_.file_of(tensor_), w_.first + row * w_.n_in + bad->element,
-                                  bad->value);
-            }
-        }
         const uint64_t tile_bytes = kernels::tile_rows * row_bytes_;
         for (uint32_t r = 0; r < n_rows; r += kernels::tile_rows, out += tile_bytes) {
-            kernels::pack_tile(w_.type, w_.n_in, rows + r * row_bytes_, std::min(kernels::tile_rows, n_rows - r), out);
+            const uint32_t n_in_tile = std::min(kernels::tile_rows, n_rows - r);
+            uint8_t* const tile = aside == nullptr ? out : aside;
+            if (buffer == nullptr) { fetch(rows + r * row_bytes_ + tile_bytes, tile_bytes); }
+            kernels::pack_tile(w_.type, w_.n_in, rows + r * row_bytes_, n_in_tile, tile);
+            if (aside != nullptr) { kernels::store_tiles(tile, tile_bytes, out); }
+            if (is_finite || kernels::is_tile_finite(w_.type, w_.n_in, tile)) { continue; }
+            WALLABY_OK(check_finite(row + r, n_in_tile, rows + r * row_bytes_));
         }
         return buffer == nullptr ? source_.check_bytes(tensor_) : Result<void>();
     }
@@ -173,12 +177,18 @@ class Packing {
         const auto expert = uint32_t(chunk / chunks_per_matrix());
         const uint32_t first = uint32_t(chunk % chunks_per_matrix()) * tiles_per_chunk();
         const uint32_t n = std::min(tiles_per_chunk(), kernels::n_tiles(w_.n_out) - first);
-        scratch.resize(std::max<uint64_t>(scratch.size(), n * tile_bytes));
-        return pack(expert, first, n, false, scratch.data(),
+        scratch.resize(std::max<uint64_t>(scratch.size(), (n + 1) * tile_bytes));
+        return pack(expert, first, n, false, scratch.data(), scratch.data() + n * tile_bytes,
                     out + (uint64_t(expert) * kernels::n_tiles(w_.n_out) + first) * tile_bytes);
     }
 
   private:
+    Result<void> check_finite(uint64_t row, uint32_t n_rows, const uint8_t* rows) const {
+        const auto bad = find_not_finite(format_, rows, uint64_t(n_rows) * (w_.n_in / format_.block_len));
+        if (!bad) { return {}; }
+        return not_finite(tensor_, source_.file_of(tensor_), w_.first + row * w_.n_in + bad->element, bad->value);
+    }
+
     // Read and packed at a time: within a second-level cache, and milliseconds of work between two looks at a stop.
     static constexpr uint64_t chunk_bytes = 256 * 1024;
     uint32_t tiles_per_chunk() const {
@@ -214,6 +224,29 @@ class FirstError {
     std::atomic<bool> is_set_ = false;
     uint64_t chunk_ = 0;
     std::optional<Error> error_;
+};
+
+// Has the system back an arena by all threads, a stretch ahead of what is written. Left to the first touch, two threads
+// would often want the same huge page, and what one has packed would leave the caches for the zeros of the next.
+class Backing {
+  public:
+    Backing(const base::Arena& arena, threads::Pool& pool) : arena_(arena), pool_(pool) {}
+
+    // At least the arena's first n_bytes.
+    Result<void> reach(uint64_t n_bytes, const std::stop_token& stop) {
+        const uint64_t n_used = (n_bytes + base::Arena::page_bytes - 1) / base::Arena::page_bytes;
+        if (n_used <= n_pages_) { return {}; }
+        const uint64_t first = n_pages_, n_all = arena_.size() / base::Arena::page_bytes;
+        n_pages_ = std::min(n_all, std::max(n_used, first + pages_ahead));
+        const auto back = [&](uint64_t page, unsigned) { arena_.back(first + page); };
+        return pool_.run_in_shares(n_pages_ - first, stop, back);
+    }
+
+  private:
+    static constexpr uint64_t pages_ahead = 64;  // enough that no thread waits for another's last page
+    const base::Arena& arena_;
+    threads::Pool& pool_;
+    uint64_t n_pages_ = 0;
 };
 
 Result<const gguf::Tensor*> find(const gguf::WeightSource& source, const ops::Weight& w) {
@@ -258,10 +291,12 @@ Result<Weights> Weights::load(const ops::Model& model, const gguf::WeightSource&
     const ImageHeader header = header_of(model, places);
     std::memcpy(image->data(), &header, sizeof(header));
     std::vector<std::vector<uint8_t>> scratch(pool.size());
+    Backing backing(weights.arena_, pool);
     for (const Place& place : places.places) {
         const ops::Weight& w = model.weights[place.first];
         WALLABY_TRY(const gguf::Tensor* tensor, find(source, w));
         uint8_t* const out = image->data() + place.offset;
+        WALLABY_OK(backing.reach(place.end(), stop));
         if (place.use == Use::vector) {
             WALLABY_OK(read_vector(source, *tensor, w, reinterpret_cast<float*>(out)));
         } else {
@@ -333,7 +368,7 @@ Result<const uint8_t*> Weights::tiles(ops::WeightId id, uint32_t expert, uint32_
     const bool is_finite = std::all_of(checked, checked + n, [](const std::atomic<bool>& c) { return c.load(); });
     uint8_t* const out = scratch + n * piece.tile_bytes;
     uint8_t* const buffer = source_->bytes(*piece.tensor).empty() ? scratch : nullptr;
-    WALLABY_OK(Packing(w, *piece.tensor, *source_).pack(expert, first, n, is_finite, buffer, out));
+    WALLABY_OK(Packing(w, *piece.tensor, *source_).pack(expert, first, n, is_finite, buffer, nullptr, out));
     for (uint32_t i = 0; i < n; i++) { checked[i] = true; }
     return static_cast<const uint8_t*>(out);
 }

@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <utility>
@@ -44,6 +45,27 @@ TEST(BaseArena, IsFullWhenItIsFull) {
     EXPECT_TRUE(arena->take(64).has_value());
     EXPECT_FALSE(arena->take(1).has_value());
     EXPECT_TRUE(arena->take(0).has_value());
+}
+
+TEST(BaseArena, BackedPagesAreThereAndStillZeros) {
+    auto arena = Arena::create(3 * huge_page);
+    const auto all = arena->take(3 * huge_page);
+    ASSERT_TRUE(all.has_value());
+    (*all)[huge_page] = 7;
+    const auto is_resident = [&](uint64_t page) {
+        unsigned char resident = 0;
+        const uint8_t* const middle = all->data() + page * huge_page + huge_page / 2;
+        EXPECT_EQ(::mincore(const_cast<uint8_t*>(middle), 1, &resident), 0);
+        return (resident & 1) != 0;
+    };
+    ASSERT_FALSE(is_resident(2));
+    arena->back(1);
+    arena->back(2);
+    EXPECT_FALSE(is_resident(0));
+    if (!is_resident(2)) { GTEST_SKIP() << "this system backs no pages when asked (Linux before 5.14, or emulated)"; }
+    EXPECT_EQ((*all)[huge_page], 7);
+    (*all)[huge_page] = 0;
+    EXPECT_TRUE(std::ranges::all_of(*all, [](uint8_t b) { return b == 0; }));
 }
 
 TEST(BaseArena, OfNothing) {

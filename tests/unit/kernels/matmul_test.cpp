@@ -334,31 +334,6 @@ TEST(KernelsMatmul, ActivationsAtTheEdges) {
     }
 }
 
-TEST(KernelsTiles, RowsComeBack) {
-    for (const quant::Format& format : quant::formats()) {
-        const uint32_t n_blocks = format.block_len == 1 ? 45 : 3;  // numbers are packed by 16 bytes, and a rest
-        const uint32_t n_in = format.block_len * n_blocks;
-        const uint64_t row_bytes = uint64_t(format.block_bytes) * n_blocks;
-        for (const uint32_t n_rows : {1u, 15u, 16u}) {
-            std::vector<uint8_t> rows(row_bytes * n_rows);
-            sampling::Random random(n_rows);
-            for (uint8_t& b : rows) { b = uint8_t(random.next()); }
-            std::vector<uint8_t> tile(kernels::tile_bytes(format.type, n_in), 0xaa);
-            ASSERT_EQ(tile.size(), row_bytes * 16);
-            kernels::pack_tile(format.type, n_in, rows.data(), n_rows, tile.data());
-            std::vector<uint8_t> row(row_bytes);
-            for (uint32_t r = 0; r < 16; r++) {
-                kernels::unpack_row(format.type, n_in, tile.data(), r, row.data());
-                const std::vector<uint8_t> expected =
-                    r < n_rows ? std::vector<uint8_t>(rows.begin() + std::ptrdiff_t(r * row_bytes),
-                                                      rows.begin() + std::ptrdiff_t((r + 1) * row_bytes))
-                               : std::vector<uint8_t>(row_bytes, 0);
-                EXPECT_EQ(row, expected) << format.name << " row " << r << " of " << n_rows;
-            }
-        }
-    }
-}
-
 TEST(KernelsIsa, Choices) {
     base::CpuFeatures none;
     EXPECT_EQ(*kernels::choose("", none), Isa::portable);
