@@ -13,8 +13,9 @@ namespace wallaby::base {
 class Arena {
   public:
     static constexpr uint64_t alignment = 64;
+    static constexpr uint64_t page_bytes = uint64_t(2) << 20;  // a huge page
 
-    // Reserves n_bytes, rounded up to 2 MiB. The memory is zero; it is backed by the system when first touched.
+    // Reserves n_bytes, rounded up to page_bytes. The memory is zero; it is backed by the system when first touched.
     static Result<Arena> create(uint64_t n_bytes);
     Arena() = default;
     Arena(Arena&& other) noexcept;
@@ -29,7 +30,6 @@ class Arena {
     // Has the system back bytes [page * page_bytes, (page + 1) * page_bytes) now, where it can, so that touching them
     // does not wait for it; page < size() / page_bytes. Any thread. Two that first touch one huge page at once would
     // both clear it, and one copy would be thrown away.
-    static constexpr uint64_t page_bytes = uint64_t(2) << 20;
     void back(uint64_t page) const;
 
   private:
