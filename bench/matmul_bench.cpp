@@ -1,6 +1,6 @@
 // Matmul kernels per format, one thread, beside what the same core can do in the same seconds:
 //
-//     matmul_bench [ISA] [K] [COLUMNS]        default: auto 4096 512
+//     matmul_bench [ISA] [K] [COLUMNS] [FORMAT]        default: auto 4096 512, and every format
 //
 // Each figure is the median of several pairs probe, run, probe, as a share of the mean of its two probes: a wide matmul
 // against the int8, bf16 or f32 rate, narrow ones (1 to 8 columns over 512 MiB of weights) against read bandwidth.
@@ -71,7 +71,6 @@ class Bench {
         const uint64_t tile = kernels::tile_bytes(type, n_in_);
         const kernels::Probe& p = table_.probe;
         const auto rate = [&] {
-            constexpr uint64_t n = 2'000'000;
             auto loop = p.int8;
             uint64_t operations = p.int8_operations;
             if (m.activations == kernels::Activations::f32) {
@@ -81,6 +80,7 @@ class Bench {
                 loop = p.bf16;
                 operations = p.bf16_operations;
             }
+            const uint64_t n = 3'000'000'000 / operations;
             return per_second(double(n * operations), [&] { (void)loop(n); });
         };
         const auto read = [&] {
@@ -93,7 +93,7 @@ class Bench {
                                   [&] { multiply(m, tile, n_tiles, n_columns_, 8); });
             },
             rate);
-        std::printf("%-5s %6.0f G/s %3.0f %%", std::string(quant::format_of(type).name).c_str(), wide.value / 1e9,
+        std::printf("%-7s %6.0f G/s %3.0f %%", std::string(quant::format_of(type).name).c_str(), wide.value / 1e9,
                     100 * wide.of_probe);
         for (const uint32_t n : {1u, 2u, 4u, 8u}) {
             const auto tiles = uint32_t(n_weight_bytes / tile);
@@ -110,6 +110,7 @@ class Bench {
             },
             read);
         std::printf("  near: %5.1f GB/s %.1f x\n", near.value / 1e9, near.of_probe);
+        std::fflush(stdout);
     }
 
   private:
@@ -163,10 +164,10 @@ int main(int argc, char** argv) {
     const auto number = [&](int i, uint32_t otherwise) {
         return argc > i ? uint32_t(std::max(256, std::atoi(argv[i]))) / 256 * 256 : otherwise;
     };
-    Bench bench(kernels::table(*isa), number(2, 4096), number(3, 512));
-    for (const quant::Type type : {quant::Type::q4_0, quant::Type::q8_0, quant::Type::q4_k, quant::Type::q6_k,
-                                   quant::Type::f16, quant::Type::bf16, quant::Type::f32}) {
-        bench.run(type);
+    Bench bench(**isa, number(2, 4096), number(3, 512));
+    for (const quant::Format& format : quant::formats()) {
+        const bool is_wanted = argc > 4 ? format.name == std::string_view(argv[4]) : true;
+        if (is_wanted && (*isa)->matmul(format.type).run != nullptr) { bench.run(format.type); }
     }
     return 0;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks what the kernels' objects show the linker: one table each, and nothing weak.
+"""Checks what the kernels' objects show the linker: one unit each, and nothing weak.
 
 Usage: check_kernel_objects.py OBJECT...      objects of src/kernels; those without instruction sets are skipped
 
@@ -7,12 +7,11 @@ A unit that is compiled for one instruction set must not define anything that an
 linker keeps one copy of a weak symbol, and if that is the AVX-512 one, older CPUs crash. Exit code 1 and a line for each
 offence.
 """
-import os
 import re
 import subprocess
 import sys
 
-UNIT = re.compile(r"(portable|avx2|avx512|avx512vnni|avx512bf16|neon|dotprod|i8mm)\.cpp\.o$")
+UNIT = re.compile(r"/isa/[a-z0-9]+\.cpp\.o$")
 
 
 def check(path):
@@ -21,13 +20,13 @@ def check(path):
     symbols = [line.split(maxsplit=1) if line.startswith(" ") else line.split(maxsplit=2)[1:] for line in lines]
     problems = [f"weak: {name}" for kind, name in symbols if kind in "WVwvu"]
     exported = [name for kind, name in symbols if kind in "TDRBS"]
-    if len(exported) != 1 or not exported[0].endswith("_table"):
-        problems.append(f"exports {exported}, not one table")
+    if len(exported) != 1 or not exported[0].endswith("_unit"):
+        problems.append(f"exports {exported}, not one unit")
     return [f"{path}: {problem}" for problem in problems]
 
 
 def main():
-    units = [path for path in sys.argv[1:] if UNIT.search(os.path.basename(path))]
+    units = [path for path in sys.argv[1:] if UNIT.search(path)]
     if not units:
         print("no object of an instruction set was given")
         return 1

@@ -92,8 +92,8 @@ enum class WeightsIn : uint8_t {
     file,    // read, checked and packed in pieces as they are used: for models larger than memory
 };
 // The fast one: packed weights, integer dot products, the same bits on every instruction set and wherever the weights
-// are. isa: "auto" or empty for the best that this CPU has, or one by name (kernels/kernels.h). The pool must outlive
-// what it makes.
+// are. isa: "auto" for the best that this CPU has, or one by name (kernels/kernels.h); empty: what the environment's
+// WALLABY_ISA says, or else "auto". The pool must outlive what it makes.
 Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa,
                                           WeightsIn weights_in = WeightsIn::memory);
 

@@ -123,8 +123,7 @@ void ModelFlags::add_context(CLI::App& app) {
 }
 
 void ModelFlags::add_isa(CLI::App& app) {
-    app.add_option("--isa", isa,
-                   "instruction set of the kernels: auto, portable, avx512vnni, avx512bf16 (or WALLABY_ISA)")
+    app.add_option("--isa", isa, "instruction set of the kernels: auto, or one of `inspect --cpu` (or WALLABY_ISA)")
         ->type_name("NAME")
         ->envname("WALLABY_ISA")
         ->capture_default_str();

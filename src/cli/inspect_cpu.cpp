@@ -12,16 +12,8 @@ namespace {
 
 std::vector<std::string> feature_names(const base::CpuFeatures& f) {
     std::vector<std::string> out;
-    for (const auto& [has, name] : {std::pair{f.avx2, "avx2"},
-                                    {f.fma, "fma"},
-                                    {f.f16c, "f16c"},
-                                    {f.avx512f, "avx512f"},
-                                    {f.avx512bw, "avx512bw"},
-                                    {f.avx512dq, "avx512dq"},
-                                    {f.avx512vl, "avx512vl"},
-                                    {f.avx512vnni, "avx512vnni"},
-                                    {f.avx512bf16, "avx512bf16"}}) {
-        if (has) { out.emplace_back(name); }
+    for (int i = 0; i < base::n_cpu_features; i++) {
+        if (f.has(base::CpuFeature(i))) { out.emplace_back(base::name_of(base::CpuFeature(i))); }
     }
     return out;
 }

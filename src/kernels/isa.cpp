@@ -1,99 +1,84 @@
-// Which kernels there are in this binary, which of them this CPU can run, and which are used.
-#include <array>
-#include <optional>
+// Which kernels there are in this binary, which of them this CPU can run, and which are used. The list of units is
+// written by CMake from the files in isa/.
+#include <algorithm>
 
 #include "kernels/kernels.h"
 
+// WALLABY_UNITS(X): X(name) of each; WALLABY_OTHER_UNITS(X): of those for other processors.
+#include <kernels_units.h>
+
 namespace wallaby::kernels {
 
-extern const Table portable_table;
-#if defined(__x86_64__)
-extern const Table avx512vnni_table;
-extern const NativeBf16 avx512bf16_table;
-#endif
+#define WALLABY_DECLARE(name) extern const IsaUnit name##_unit;
+WALLABY_UNITS(WALLABY_DECLARE)
+#undef WALLABY_DECLARE
 
 namespace {
 
-struct Name {
-    std::string_view name;
-    std::optional<Isa> isa;  // none: this version has no kernels for it yet
-    bool by_name_only = false;
-};
-// Best first.
-constexpr std::array<Name, 8> names = {{{"avx512vnni", Isa::avx512vnni},
-                                        {"avx512bf16", Isa::avx512bf16, true},
-                                        {"avx512", std::nullopt},
-                                        {"avx2", std::nullopt},
-                                        {"i8mm", std::nullopt},
-                                        {"dotprod", std::nullopt},
-                                        {"neon", std::nullopt},
-                                        {"portable", Isa::portable}}};
-
-#if defined(__x86_64__)
-// The first of its needs that this CPU lacks.
-std::string_view lacking_avx512vnni(const base::CpuFeatures& cpu) {
-    if (!cpu.avx512f) { return "AVX-512F"; }
-    if (!cpu.avx512bw) { return "AVX-512BW"; }
-    if (!cpu.avx512dq) { return "AVX-512DQ"; }
-    if (!cpu.avx512vl) { return "AVX-512VL"; }
-    if (!cpu.avx512vnni) { return "AVX-512 VNNI"; }
-    if (!cpu.avx2 || !cpu.fma || !cpu.f16c) { return "AVX2, FMA and F16C"; }
-    return {};
+std::vector<Table> make_tables() {
+    std::vector<Table> out;
+    const auto add = [&](const IsaUnit& unit) {
+        Table table = unit.over != nullptr ? unit.over->table : unit.table;
+        if (unit.change != nullptr) { unit.change(table); }
+        table.isa = unit.isa;
+        out.push_back(table);
+    };
+#define WALLABY_ADD(name) add(name##_unit);
+    WALLABY_UNITS(WALLABY_ADD)
+#undef WALLABY_ADD
+    std::ranges::sort(out, std::greater<>(), [](const Table& t) { return t.isa.rank; });
+    return out;
 }
 
-Matmul matmul_avx512bf16(quant::Type type) {
-    return type == quant::Type::bf16 ? avx512bf16_table.matmul : avx512vnni_table.matmul(type);
+std::string names() {
+    std::string out = "auto";
+    for (const Table& t : tables()) { out += fmt::format(", {}", t.isa.name); }
+    return out;
 }
-Table make_avx512bf16() {
-    Table t = avx512vnni_table;
-    t.isa = Isa::avx512bf16;
-    t.matmul = matmul_avx512bf16;
-    t.probe.bf16 = avx512bf16_table.probe;
-    t.probe.bf16_operations = avx512bf16_table.probe_operations;
-    return t;
-}
-#endif
 
 }  // namespace
 
-std::string_view name_of(Isa isa) {
-    for (const Name& n : names) {
-        if (n.isa == isa) { return n.name; }
-    }
-    return {};
+std::span<const Table> tables() {
+    static const std::vector<Table> all = make_tables();
+    return all;
 }
 
-std::string lacking(Isa isa, const base::CpuFeatures& cpu) {
-    if (isa == Isa::portable) { return {}; }
-#if defined(__x86_64__)
-    if (isa == Isa::avx512bf16 && !cpu.avx512bf16) { return "AVX-512 BF16"; }
-    return std::string(lacking_avx512vnni(cpu));
-#else
-    (void)cpu;
-    return "x86-64";
-#endif
+const Table& portable() { return tables().back(); }
+
+const Table* find_table(std::string_view isa) {
+    const auto found = std::ranges::find(tables(), isa, [](const Table& t) { return t.isa.name; });
+    return found == tables().end() ? nullptr : &*found;
+}
+
+std::string lacking(const Isa& isa, const base::CpuFeatures& cpu) {
+    std::vector<std::string_view> missing;
+    for (const base::CpuFeature f : isa.needs) {
+        if (!cpu.has(f)) { missing.push_back(base::name_of(f)); }
+    }
+    return fmt::format("{}", fmt::join(missing, ", "));
 }
 
 std::vector<Known> known(const base::CpuFeatures& cpu) {
     std::vector<Known> out;
-    for (const Name& n : names) {
-        Known k{n.name, n.isa, {}, n.by_name_only};
-        if (!n.isa) {
-            k.why_not = "its kernels are not written yet";
-        } else if (const std::string lacks = lacking(*n.isa, cpu); !lacks.empty()) {
+    for (const Table& t : tables()) {
+        Known k{t.isa.name, &t, {}, t.isa.by_name_only};
+        if (const std::string lacks = lacking(t.isa, cpu); !lacks.empty()) {
             k.why_not = fmt::format("this machine lacks {}", lacks);
         }
         out.push_back(std::move(k));
     }
+#define WALLABY_ADD(name) out.push_back({#name, nullptr, "it is of another kind of processor", false});
+    WALLABY_OTHER_UNITS(WALLABY_ADD)
+#undef WALLABY_ADD
     return out;
 }
 
-Result<Isa> choose(std::string_view name, const base::CpuFeatures& cpu) {
+Result<const Table*> choose(std::string_view name, const base::CpuFeatures& cpu) {
     const bool is_any = name.empty() || name == "auto";
     for (const Known& k : known(cpu)) {
-        if (is_any && k.why_not.empty() && !k.by_name_only) { return *k.isa; }
+        if (is_any && k.why_not.empty() && !k.by_name_only) { return k.table; }
         if (k.name != name) { continue; }
-        if (k.why_not.empty()) { return *k.isa; }
+        if (k.why_not.empty()) { return k.table; }
         return Error{ErrorCode::unsupported,
                      fmt::format("{} cannot be used: {}", name, k.why_not),
                      {"", "--isa or WALLABY_ISA", {}},
@@ -102,17 +87,7 @@ Result<Isa> choose(std::string_view name, const base::CpuFeatures& cpu) {
     return Error{ErrorCode::argument,
                  fmt::format("'{}' is not an instruction set", name),
                  {"", "--isa or WALLABY_ISA", {}},
-                 "Use auto, portable, avx2, avx512, avx512vnni, avx512bf16, neon, dotprod or i8mm"};
-}
-
-const Table& table(Isa isa) {
-#if defined(__x86_64__)
-    static const Table avx512bf16 = make_avx512bf16();
-    if (isa == Isa::avx512vnni) { return avx512vnni_table; }
-    if (isa == Isa::avx512bf16) { return avx512bf16; }
-#endif
-    (void)isa;
-    return portable_table;
+                 fmt::format("Use {}", names())};
 }
 
 }  // namespace wallaby::kernels

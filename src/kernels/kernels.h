@@ -3,7 +3,7 @@
 // has checked every size.
 #pragma once
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,12 +14,17 @@
 
 namespace wallaby::kernels {
 
-// avx512bf16 is avx512vnni but for weights in BF16, whose products the processor rounds in its own way: other bits, so
-// it is used only where it is asked for by name (docs/numerics.md).
-enum class Isa : uint8_t { portable, avx512vnni, avx512bf16 };
+// An instruction set that kernels are compiled for.
+struct Isa {
+    std::string_view name;
+    int rank = 0;  // of those that can be used, the highest is the fastest
+    std::span<const base::CpuFeature> needs = {};
+    // Its bits are its own, so it is used only where it is asked for by name (docs/numerics.md).
+    bool by_name_only = false;
+};
 
-// How a matmul takes its inputs: as they are, rounded to bf16, or as int8 codes with a scale per 32 or per 256.
-enum class Activations : uint8_t { f32, bf16, per_32, per_256 };
+// How a matmul takes its inputs: as they are, rounded to bf16, or as int8 codes with a scale per 16, 32 or 256.
+enum class Activations : uint8_t { f32, bf16, per_16, per_32, per_256 };
 
 inline constexpr uint32_t tile_rows = 16;
 
@@ -36,7 +41,7 @@ struct MatmulArgs {
     const float* bias = nullptr;
     float scale = 1;
     bool scale_bias = false;
-    // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; for more than narrow_columns, or where n_in is odd.
+    // Matmul::scratch_bytes(n_in, n_rows), 64-byte aligned; for more than Matmul::narrow_columns, or where n_in is odd.
     uint8_t* scratch = nullptr;
 };
 
@@ -44,6 +49,7 @@ struct Matmul {
     Activations activations;
     void (*run)(const MatmulArgs& args) = nullptr;  // nullptr: no kernel for this format yet
     uint64_t panel_bytes_per_256 = 0;               // of scratch: unpacked, 256 weights of 16 rows
+    uint32_t narrow_columns = 0;                    // up to so many it unpacks in registers, and uses no scratch
     uint64_t scratch_bytes(uint32_t n_in, uint32_t n_rows) const {
         return (uint64_t(n_in) + 255) / 256 * panel_bytes_per_256 * ((n_rows + tile_rows - 1) / tile_rows);
     }
@@ -151,67 +157,69 @@ struct FinishArgs {
 // What one processor core can do at most, for the probe. Each loop runs n times through `..._operations`
 // (multiplications and additions) and gives a number that depends on all of them.
 struct Probe {
-    uint64_t (*read)(const uint8_t* bytes, uint64_t n_bytes);  // XOR of the whole dwords
-    uint64_t (*int8)(uint64_t n);
-    uint64_t (*f32)(uint64_t n);
+    uint64_t (*read)(const uint8_t* bytes, uint64_t n_bytes) = nullptr;  // XOR of the whole dwords
+    uint64_t (*int8)(uint64_t n) = nullptr;
+    uint64_t (*f32)(uint64_t n) = nullptr;
     uint64_t int8_operations = 0, f32_operations = 0;
     uint64_t (*bf16)(uint64_t n) = nullptr;  // nullptr: no products of bf16 numbers
     uint64_t bf16_operations = 0;
 };
 
-// What native products of bf16 numbers change in a table.
-struct NativeBf16 {
-    Matmul matmul;  // for weights in BF16
-    uint64_t (*probe)(uint64_t n);
-    uint64_t probe_operations = 0;
-};
-
 struct Table {
     Isa isa;
-    uint32_t columns_at_once;  // columns of activations that lie together: for one thread to write
-    uint32_t narrow_columns;   // up to so many a matmul unpacks in registers, and uses no scratch
-    uint32_t wide_tiles;       // beyond them it takes so many tiles together, and a lone one more slowly
-    uint64_t (*activation_bytes)(Activations kind, uint32_t n_in, uint32_t n_columns);
+    uint32_t columns_at_once = 0;  // columns of activations that lie together: for one thread to write
+    uint32_t wide_tiles = 0;  // beyond Matmul::narrow_columns so many tiles are taken together, a lone one more slowly
+    uint64_t (*activation_bytes)(Activations kind, uint32_t n_in, uint32_t n_columns) = nullptr;
     void (*write_activations)(Activations kind, const float* x, uint32_t n_in, uint32_t n_columns, uint32_t column,
-                              uint8_t* out);
-    Matmul (*matmul)(quant::Type type);
+                              uint8_t* out) = nullptr;
+    Matmul (*matmul)(quant::Type type) = nullptr;
 
-    void (*norm)(const NormArgs& args);
-    void (*rope)(const RopeArgs& args);
-    void (*gate)(const GateArgs& args);
+    void (*norm)(const NormArgs& args) = nullptr;
+    void (*rope)(const RopeArgs& args) = nullptr;
+    void (*gate)(const GateArgs& args) = nullptr;
     // Elementwise over n numbers; out may be an input.
-    void (*add)(const float* a, const float* b, float* out, uint32_t n);
-    void (*scale)(const float* x, float factor, float* out, uint32_t n);
-    void (*silu)(const float* x, float* out, uint32_t n);
-    void (*gelu_tanh)(const float* x, float* out, uint32_t n);
-    void (*softcap)(const float* x, float cap, float* out, uint32_t n);  // cap * tanh(x / cap)
-    void (*exp)(const float* x, float* out, uint32_t n);
+    void (*add)(const float* a, const float* b, float* out, uint32_t n) = nullptr;
+    void (*scale)(const float* x, float factor, float* out, uint32_t n) = nullptr;
+    void (*silu)(const float* x, float* out, uint32_t n) = nullptr;
+    void (*gelu_tanh)(const float* x, float* out, uint32_t n) = nullptr;
+    void (*softcap)(const float* x, float cap, float* out, uint32_t n) = nullptr;  // cap * tanh(x / cap)
+    void (*exp)(const float* x, float* out, uint32_t n) = nullptr;
     // out [width] = the sum of results [n_used][width] times weights [n_used], in order. out overlaps nothing.
-    void (*combine)(const float* results, const float* weights, uint32_t n_used, float* out, uint32_t width);
+    void (*combine)(const float* results, const float* weights, uint32_t n_used, float* out, uint32_t width) = nullptr;
 
-    void (*append)(const AppendArgs& args);
-    void (*attend)(const AttendArgs& args);
-    void (*merge)(const MergeArgs& args);
-    void (*finish)(const FinishArgs& args);
+    void (*append)(const AppendArgs& args) = nullptr;
+    void (*attend)(const AttendArgs& args) = nullptr;
+    void (*merge)(const MergeArgs& args) = nullptr;
+    void (*finish)(const FinishArgs& args) = nullptr;
 
     Probe probe;
 };
 
-std::string_view name_of(Isa isa);
+// What a unit (isa/<name>.cpp) exports: a table, or changes to another unit's.
+struct IsaUnit {
+    Isa isa;
+    Table table{};
+    const IsaUnit* over = nullptr;
+    void (*change)(Table& table) = nullptr;
+};
+
+// Those in this binary, best first; the last is the portable one.
+std::span<const Table> tables();
+const Table& portable();
+// By its name, usable here or not; nullptr where this binary has none.
+const Table* find_table(std::string_view isa);
 // What this CPU lacks for it; empty: nothing.
-std::string lacking(Isa isa, const base::CpuFeatures& cpu);
+std::string lacking(const Isa& isa, const base::CpuFeatures& cpu);
 
 // An instruction set that people may name.
 struct Known {
     std::string_view name;
-    std::optional<Isa> isa;
+    const Table* table = nullptr;
     std::string why_not;  // empty: it can be used here
-    bool by_name_only;    // "auto" never means it: other bits than from the others
+    bool by_name_only = false;
 };
 std::vector<Known> known(const base::CpuFeatures& cpu);  // best first
 // "auto" or empty: the fastest that is usable. Another name: that one, or an error that says why not.
-Result<Isa> choose(std::string_view name, const base::CpuFeatures& cpu);
-// isa must be usable.
-const Table& table(Isa isa);
+Result<const Table*> choose(std::string_view name, const base::CpuFeatures& cpu);
 
 }  // namespace wallaby::kernels

@@ -19,58 +19,93 @@ struct Unit {
     uint16_t offset = 0, size = 0;
 };
 
-template <size_t n>
-constexpr std::array<Unit, n + 1> scale_then_codes() {
-    std::array<Unit, n + 1> units;
-    units[0] = {0, 2};
-    for (size_t i = 0; i < n; i++) { units[i + 1] = {uint16_t(2 + 4 * i), 4}; }
-    return units;
-}
+// The units of a block, in their tile's order.
+struct Order {
+    std::array<Unit, 56> units = {};
+    size_t n = 0;
+    constexpr Order& add(int offset, int size) {
+        units[n++] = {uint16_t(offset), uint16_t(size)};
+        return *this;
+    }
+    // In fours.
+    constexpr Order& add_fours(int offset, int n_bytes) {
+        for (int i = 0; i < n_bytes; i += 4) { add(offset + i, 4); }
+        return *this;
+    }
+};
 
-// d, dmin, twelve bytes of scales, 128 of codes.
-constexpr std::array<Unit, 37> order_q4_k() {
-    std::array<Unit, 37> units;
-    units[0] = {0, 2};
-    units[1] = {2, 2};
-    for (size_t i = 0; i < 35; i++) { units[i + 2] = {uint16_t(4 + 4 * i), 4}; }
-    return units;
+// Units of 2 bytes, then fours to the end of the block, as in the file.
+constexpr Order words_then_fours(int n_words, int block_bytes) {
+    Order order;
+    for (int i = 0; i < n_words; i++) { order.add(2 * i, 2); }
+    return order.add_fours(2 * n_words, block_bytes - 2 * n_words);
 }
 
 // ql[128], qh[64], scales[16], d in the file. Here d and the scales come first; then, for each half of 128 weights and
 // each 16 columns of its 32, the low bits of weights 0 and 64 on, of 32 and 96 on, and the high bits of all four.
-constexpr std::array<Unit, 53> order_q6_k() {
-    std::array<Unit, 53> units;
-    size_t n = 0;
-    units[n++] = {208, 2};
-    for (uint16_t i = 0; i < 4; i++) { units[n++] = {uint16_t(192 + 4 * i), 4}; }
-    for (uint16_t half = 0; half < 2; half++) {
-        for (uint16_t column = 0; column < 32; column = uint16_t(column + 16)) {
-            for (const int base : {64 * half, 64 * half + 32, 128 + 32 * half}) {
-                for (int i = 0; i < 4; i++) { units[n++] = {uint16_t(base + column + 4 * i), 4}; }
-            }
+constexpr Order order_q6_k() {
+    Order order = Order().add(208, 2).add_fours(192, 16);
+    for (int half = 0; half < 2; half++) {
+        for (int column = 0; column < 32; column += 16) {
+            for (const int base : {64 * half, 64 * half + 32, 128 + 32 * half}) { order.add_fours(base + column, 16); }
         }
     }
-    return units;
+    return order;
 }
 
-constexpr std::array<Unit, 1> order_f32 = {{{0, 4}}}, order_f16 = {{{0, 2}}};
-constexpr auto order_q4_0 = scale_then_codes<4>();
-constexpr auto order_q8_0 = scale_then_codes<8>();
-constexpr auto order_q4_k_units = order_q4_k();
-constexpr auto order_q6_k_units = order_q6_k();
+constexpr Order order_f32 = Order().add(0, 4), order_f16 = Order().add(0, 2);
+constexpr Order order_18 = words_then_fours(1, 18), order_q4_1 = words_then_fours(2, 20);
+constexpr Order order_q5_0 = words_then_fours(1, 22), order_q5_1 = words_then_fours(2, 24);
+constexpr Order order_q8_0 = words_then_fours(1, 34);
+constexpr Order order_mxfp4 = Order().add(0, 1).add_fours(1, 16), order_nvfp4 = Order().add_fours(0, 36);
+constexpr Order order_tq1_0 = Order().add(52, 2).add_fours(0, 52), order_tq2_0 = Order().add(64, 2).add_fours(0, 64);
+constexpr Order order_q2_k = Order().add(80, 2).add(82, 2).add_fours(0, 80);
+constexpr Order order_q3_k = Order().add(108, 2).add_fours(96, 12).add_fours(0, 96);
+constexpr Order order_q4_k = words_then_fours(2, 144), order_q5_k = words_then_fours(2, 176);
+constexpr Order order_q6_k_units = order_q6_k(), order_iq4_xs = words_then_fours(2, 136);
+constexpr Order order_iq3_xxs = words_then_fours(1, 98), order_iq3_s = words_then_fours(1, 110);
+constexpr Order order_iq2_xxs = words_then_fours(1, 66), order_iq2_xs = words_then_fours(1, 74);
+constexpr Order order_iq2_s = words_then_fours(1, 82);
+constexpr Order order_iq1_s = words_then_fours(1, 50);
+
+const Order* find_order(quant::Type type) {
+    using quant::Type;
+    switch (type) {
+        case Type::f32: return &order_f32;
+        case Type::f16:
+        case Type::bf16: return &order_f16;
+        case Type::q4_0:
+        case Type::iq4_nl:
+        case Type::q1_0:
+        case Type::q2_0: return &order_18;
+        case Type::q4_1: return &order_q4_1;
+        case Type::q5_0: return &order_q5_0;
+        case Type::q5_1: return &order_q5_1;
+        case Type::q8_0: return &order_q8_0;
+        case Type::mxfp4: return &order_mxfp4;
+        case Type::nvfp4: return &order_nvfp4;
+        case Type::tq1_0: return &order_tq1_0;
+        case Type::tq2_0: return &order_tq2_0;
+        case Type::q2_k: return &order_q2_k;
+        case Type::q3_k: return &order_q3_k;
+        case Type::q4_k: return &order_q4_k;
+        case Type::q5_k: return &order_q5_k;
+        case Type::q6_k: return &order_q6_k_units;
+        case Type::iq4_xs: return &order_iq4_xs;
+        case Type::iq3_xxs: return &order_iq3_xxs;
+        case Type::iq3_s: return &order_iq3_s;
+        case Type::iq2_xxs: return &order_iq2_xxs;
+        case Type::iq2_xs: return &order_iq2_xs;
+        case Type::iq2_s: return &order_iq2_s;
+        case Type::iq1_s: return &order_iq1_s;
+        default: return nullptr;
+    }
+}
 
 // Empty: rows stay as they are.
 std::span<const Unit> order_of(quant::Type type) {
-    switch (type) {
-        case quant::Type::f32: return order_f32;
-        case quant::Type::f16:
-        case quant::Type::bf16: return order_f16;
-        case quant::Type::q4_0: return order_q4_0;
-        case quant::Type::q8_0: return order_q8_0;
-        case quant::Type::q4_k: return order_q4_k_units;
-        case quant::Type::q6_k: return order_q6_k_units;
-        default: return {};
-    }
+    const Order* order = find_order(type);
+    return order == nullptr ? std::span<const Unit>() : std::span(order->units.data(), order->n);
 }
 
 uint64_t row_bytes(quant::Type type, uint32_t n_in) {
@@ -209,8 +244,10 @@ void pack_tile(quant::Type type, uint32_t n_in, const uint8_t* rows, uint32_t n_
                 interleave_dwords(from, offset, tile);
             } else if (units[i].size == 4) {
                 interleave<4>(from, offset, tile);
-            } else {
+            } else if (units[i].size == 2) {
                 interleave<2>(from, offset, tile);
+            } else {
+                interleave<1>(from, offset, tile);
             }
             tile += tile_rows * units[i].size * n;
             i += n;
@@ -223,10 +260,10 @@ bool is_tile_finite(quant::Type type, uint32_t n_in, const uint8_t* tile) {
     if (type == quant::Type::f32) { return are_finite<uint32_t>(tile, n_bytes, 0x7f800000u); }
     if (type == quant::Type::bf16) { return are_finite<uint16_t>(tile, n_bytes, 0x7f80u); }
     if (type == quant::Type::f16) { return are_finite<uint16_t>(tile, n_bytes, 0x7c00u); }
-    const std::span<const Unit> units = order_of(type);
-    if (units.empty()) { return false; }
-    // The units of 2 bytes come first and are f16 scales.
-    const auto n_scales = uint64_t(std::ranges::count(units, 2, &Unit::size));
+    const quant::F16Scales scales = quant::format_of(type).f16_scales;
+    if (order_of(type).empty() || !scales.known) { return false; }
+    // They come first.
+    const uint64_t n_scales = scales.first == scales.second ? 1 : 2;
     const uint64_t block_bytes = uint64_t(tile_rows) * quant::format_of(type).block_bytes;
     bool finite = true;
     for (uint64_t block = 0; block < n_bytes; block += block_bytes) {

@@ -12,7 +12,7 @@
 namespace wallaby::kernels {
 
 // Of the order below: an image carries it.
-inline constexpr uint32_t tile_version = 1;
+inline constexpr uint32_t tile_version = 2;
 
 // Of a matrix of n_out rows.
 uint32_t n_tiles(uint32_t n_out);

@@ -68,8 +68,8 @@ Loops portable_loops() {
 
 Loops kernel_loops(std::string_view isa) {
     const auto chosen = kernels::choose(isa, base::cpu_features());
-    if (!chosen.ok() || *chosen == kernels::Isa::portable) { return portable_loops(); }
-    const kernels::Probe& p = kernels::table(*chosen).probe;
+    if (!chosen.ok() || *chosen == &kernels::portable()) { return portable_loops(); }
+    const kernels::Probe& p = (*chosen)->probe;
     return {.read = p.read,
             .int8 = p.int8,
             .bf16 = p.bf16,

@@ -1,4 +1,6 @@
 // The CPU back end: plans from the model and its settings alone, then loads.
+#include <cstdlib>
+
 #include "backends/backend.h"
 #include "backends/cpu/executable.h"
 #include "backends/rules.h"
@@ -37,11 +39,17 @@ class CpuBackend final : public Backend {
     WeightsIn weights_in_;
 };
 
+// Empty: what the environment says, or else the best.
+Result<const kernels::Table*> table_of(std::string_view isa) {
+    const char* wish = isa.empty() ? std::getenv("WALLABY_ISA") : nullptr;
+    return kernels::choose(wish != nullptr ? wish : isa, base::cpu_features());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa, WeightsIn weights_in) {
-    WALLABY_TRY(const kernels::Isa chosen, kernels::choose(isa, base::cpu_features()));
-    return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(pool, kernels::table(chosen), weights_in));
+    WALLABY_TRY(const kernels::Table* chosen, table_of(isa));
+    return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(pool, *chosen, weights_in));
 }
 
 std::vector<InstructionSet> instruction_sets() {
@@ -53,8 +61,8 @@ std::vector<InstructionSet> instruction_sets() {
 }
 
 Result<std::string> instruction_set(std::string_view isa) {
-    WALLABY_TRY(const kernels::Isa chosen, kernels::choose(isa, base::cpu_features()));
-    return std::string(kernels::name_of(chosen));
+    WALLABY_TRY(const kernels::Table* chosen, table_of(isa));
+    return std::string(chosen->isa.name);
 }
 
 }  // namespace wallaby::backends

@@ -164,7 +164,7 @@ CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& 
     job.kernel = kernels_.matmul(w.type);
     uint32_t widest = 0;
     for (const Part& part : input.parts) { widest = std::max(widest, part.n); }
-    job.tiles_per_task = tiles_per_task(w, kernels_, widest > kernels_.narrow_columns);
+    job.tiles_per_task = tiles_per_task(w, kernels_, widest > job.kernel.narrow_columns);
     job.panel_bytes = panel_bytes(w, kernels_);
     job.tasks_per_matrix = (kernels::n_tiles(w.n_out) + job.tiles_per_task - 1) / job.tiles_per_task;
     job.n_tasks = job.tasks_per_matrix * input.parts.size();

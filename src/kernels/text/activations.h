@@ -3,13 +3,15 @@
 // constants:
 //   f32      per 64 k:   x [width][64]
 //   bf16     per 64 k:   x [width][64], rounded to nearest even; +0 behind the last
+//   per_16   per 16 k:   codes [width][16], starts of offset 12 [width] i32, scale [width] f32
 //   per_32   per 32 k:   codes [width][32], starts of offset 8 [width] i32, starts of offset 128 [width] i32,
 //                        scale [width] f32
 //   per_256  per 256 k:  codes [width][256], starts of offset 32 per 16 codes [width][16] i32,
-//                        sums per 32 codes as pairs of i16 (0,2) (1,3) (4,6) (5,7) [width][4], scale [width] f32
+//                        sums per 32 codes as pairs of i16 (0,2) (1,3) (4,6) (5,7) [width][4],
+//                        sums per 16 codes likewise, to (13,15) [width][8], scale [width] f32
 // A start is where an integer sum begins whose unsigned codes are too large by the offset: sum_zero - offset * sum of
-// codes. code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 32 or 256. amax
-// below 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
+// codes. code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 16, 32 or 256.
+// amax below 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
 #pragma once
 #include <type_traits>
 
@@ -25,32 +27,37 @@ WALLABY_KERNEL constexpr uint32_t group_width(uint32_t n) {
     return n <= 6 ? 6 : (n <= 8 ? 8 : columns_at_once);
 }
 
-// f of that width, as a constant.
-template <class F>
+// f of that width, at most `widest`, as a constant.
+template <int widest = columns_at_once, class F>
 auto for_width(uint32_t width, const F& f) {
-    switch (width) {
-        case 1: return f(std::integral_constant<int, 1>());
-        case 2: return f(std::integral_constant<int, 2>());
-        case 3: return f(std::integral_constant<int, 3>());
-        case 4: return f(std::integral_constant<int, 4>());
-        default: break;
+    if constexpr (widest > 1) {
+        if (width == 1) { return f(std::integral_constant<int, 1>()); }
     }
-    if constexpr (columns_at_once > 4) {
-        switch (width) {
-            case 6: return f(std::integral_constant<int, 6>());
-            case 8: return f(std::integral_constant<int, 8>());
-            default: break;
-        }
+    if constexpr (widest > 2) {
+        if (width == 2) { return f(std::integral_constant<int, 2>()); }
     }
-    return f(std::integral_constant<int, columns_at_once>());
+    if constexpr (widest > 3) {
+        if (width == 3) { return f(std::integral_constant<int, 3>()); }
+    }
+    if constexpr (widest > 4) {
+        if (width == 4) { return f(std::integral_constant<int, 4>()); }
+    }
+    if constexpr (widest > 6) {
+        if (width == 6) { return f(std::integral_constant<int, 6>()); }
+    }
+    if constexpr (widest > 8) {
+        if (width == 8) { return f(std::integral_constant<int, 8>()); }
+    }
+    return f(std::integral_constant<int, widest>());
 }
 
 WALLABY_KERNEL constexpr uint64_t column_bytes(Activations kind, uint32_t n_in) {
     switch (kind) {
         case Activations::f32: return (uint64_t(n_in) + 63) / 64 * 256;
         case Activations::bf16: return (uint64_t(n_in) + 63) / 64 * 128;
+        case Activations::per_16: return uint64_t(n_in) / 16 * 24;
         case Activations::per_32: return uint64_t(n_in) / 32 * 44;
-        case Activations::per_256: return uint64_t(n_in) / 256 * 340;
+        case Activations::per_256: return uint64_t(n_in) / 256 * 372;
     }
     return 0;
 }
@@ -68,8 +75,8 @@ struct Scaled {
 WALLABY_KERNEL Scaled scaled(I32 amax) {
     const F32 largest_magnitude = from_bits(amax);
     const I32 is_number = amax < splat(int32_t(0x7f800000)), counts = largest_magnitude >= splat(0x1p-120f);
-    return {is_number & counts ? splat(127.0f) / largest_magnitude : F32{},
-            is_number ? (counts ? largest_magnitude / splat(127.0f) : F32{}) : splat(__builtin_nanf(""))};
+    return {select(is_number & counts, splat(127.0f) / largest_magnitude, F32{}),
+            select(is_number, select(counts, largest_magnitude / splat(127.0f), F32{}), splat(__builtin_nanf("")))};
 }
 WALLABY_KERNEL I32 codes_of(const float* x, float inverse) {
     const I32 codes = round_to_i32(load(x) * splat(inverse));
@@ -78,6 +85,16 @@ WALLABY_KERNEL I32 codes_of(const float* x, float inverse) {
 template <class T>
 WALLABY_KERNEL void put(uint8_t* at, T value) {
     std::memcpy(at, &value, sizeof(value));
+}
+
+inline void write_per_16(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
+    for (uint32_t k = 0; k < n_in; k += 16, group += uint64_t(width) * 24) {
+        const Scaled s = scaled(splat(largest(bits_of(load(x + k)) & 0x7fffffff)));
+        const I32 codes = codes_of(x + k, lane(s.inverse, 0));
+        store_i8(reinterpret_cast<int8_t*>(group) + 16 * c, codes);
+        put(group + 16 * width + 4 * c, int32_t(sum_zero - 12 * sum(codes)));
+        put(group + 20 * width + 4 * c, float(lane(s.scale, 0)));
+    }
 }
 
 inline void write_per_32(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
@@ -113,26 +130,29 @@ inline void write_per_32(const float* x, uint32_t n_in, uint8_t* group, uint32_t
 }
 
 inline void write_per_256(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
-    for (uint32_t k = 0; k < n_in; k += 256, group += uint64_t(width) * 340) {
+    for (uint32_t k = 0; k < n_in; k += 256, group += uint64_t(width) * 372) {
         I32 each[n_lanes], magnitudes{};
         for (uint32_t i = 0; i < 256; i += 16) { magnitudes = max(magnitudes, bits_of(load(x + k + i)) & 0x7fffffff); }
         const Scaled s = scaled(splat(largest(magnitudes)));
         auto* codes = reinterpret_cast<int8_t*>(group) + 256 * c;
         for (int i = 0; i < n_lanes; i++) {
-            each[i] = codes_of(x + k + 16 * i, s.inverse[0]);
+            each[i] = codes_of(x + k + 16 * i, lane(s.inverse, 0));
             store_i8(codes + 16 * i, each[i]);
         }
         const I32 sixteens = sum_of_each(each);
         store_dwords(group + 256 * width + 64 * c, sum_zero - (sixteens << 5));
         int32_t sums[n_lanes];
         store_dwords(sums, sixteens);
-        for (uint32_t i = 0; i < 4; i++) {
-            const uint32_t first = i / 2 * 4 + i % 2;
-            uint8_t* pair = group + 320 * width + 16 * c + 4 * i;
-            put(pair, int16_t(sums[2 * first] + sums[2 * first + 1]));
-            put(pair + 2, int16_t(sums[2 * first + 4] + sums[2 * first + 5]));
-        }
-        put(group + 336 * width + 4 * c, float(s.scale[0]));
+        const auto put_pairs = [&](uint8_t* at, uint32_t n, const auto& sum_of) {
+            for (uint32_t i = 0; i < n / 2; i++) {
+                const uint32_t first = i / 2 * 4 + i % 2;
+                put(at + 4 * i, int16_t(sum_of(first)));
+                put(at + 4 * i + 2, int16_t(sum_of(first + 2)));
+            }
+        };
+        put_pairs(group + 320 * width + 16 * c, 8, [&](uint32_t i) { return sums[2 * i] + sums[2 * i + 1]; });
+        put_pairs(group + 336 * width + 32 * c, 16, [&](uint32_t i) { return sums[i]; });
+        put(group + 368 * width + 4 * c, float(lane(s.scale, 0)));
     }
 }
 
@@ -164,6 +184,10 @@ inline void clear_column(Activations kind, uint32_t n_in, uint8_t* group, uint32
     switch (kind) {
         case Activations::f32: return clear(64, 0, 256);
         case Activations::bf16: return clear(64, 0, 128);
+        case Activations::per_16:
+            clear(16, 0, 16);
+            clear(16, 16, 4);
+            return clear(16, 20, 4);
         case Activations::per_32:
             clear(32, 0, 32);
             clear(32, 32, 4);
@@ -173,7 +197,8 @@ inline void clear_column(Activations kind, uint32_t n_in, uint8_t* group, uint32
             clear(256, 0, 256);
             clear(256, 256, 64);
             clear(256, 320, 16);
-            return clear(256, 336, 4);
+            clear(256, 336, 32);
+            return clear(256, 368, 4);
     }
 }
 
@@ -189,6 +214,7 @@ inline void write_activations(Activations kind, const float* x, uint32_t n_in, u
     switch (kind) {
         case Activations::f32: return write_f32(x, n_in, group, width, column - first);
         case Activations::bf16: return write_bf16(x, n_in, group, width, column - first);
+        case Activations::per_16: return write_per_16(x, n_in, group, width, column - first);
         case Activations::per_32: return write_per_32(x, n_in, group, width, column - first);
         case Activations::per_256: return write_per_256(x, n_in, group, width, column - first);
     }

@@ -8,7 +8,7 @@ namespace {
 // Finite numbers beyond +-limit become +-limit; infinities and NaN stay what they are.
 WALLABY_KERNEL F32 saturated(F32 x, float limit) {
     const F32 held = max(splat(-limit), min(splat(limit), x));
-    return (bits_of(x) & 0x7fffffff) < 0x7f800000 ? held : x;
+    return select((bits_of(x) & 0x7fffffff) < 0x7f800000, held, x);
 }
 
 struct StoredF32 {
@@ -31,7 +31,7 @@ WALLABY_KERNEL uint16_t f16_of(float x) {
 }
 WALLABY_KERNEL float f32_of_f16(uint16_t h) {
     uint16_t lanes[n_lanes] = {h};
-    return load_f16(lanes)[0];
+    return lane(load_f16(lanes), 0);
 }
 
 // A block of 32 as in the file: its f16 scale and its bytes of codes.
@@ -74,7 +74,7 @@ struct CodedQ4_0 {
         if (amax < 0x7f800000) {
             const auto code = [inverse](F32 v) WALLABY_INLINE {
                 const F32 shifted = v * splat(inverse) + splat(8.5f);
-                return __builtin_convertvector(min(max(shifted, F32{}), splat(15.0f)), I32);  // rounds down; NaN is 0
+                return truncated(min(max(shifted, F32{}), splat(15.0f)));  // NaN is 0
             };
             a = code(low);
             b = code(high);

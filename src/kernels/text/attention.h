@@ -62,7 +62,7 @@ WALLABY_KERNEL void score_tiles(const ScoreArgs& args, uint32_t tile) {
     for (uint32_t k = 0; k < args.head; k += 64) {
         const auto* x = reinterpret_cast<const float*>(args.queries + uint64_t(k) * (4 * n));
         const auto weight = [=](int t, uint32_t i) WALLABY_INLINE {
-            return Plain::at(keys + uint64_t(t) * tile_bytes + uint64_t(k + i) * Plain::step_bytes);
+            return Plain::at(keys + uint64_t(t) * tile_bytes + (uint64_t(k) + i) * Plain::step_bytes);
         };
         constexpr int n_bytes = T * Plain::step_bytes;
         add_tiles<n_bytes>(weight, ahead + uint64_t(k) * n_bytes, x, 0, args.head - k < 64 ? args.head - k : 64, sums);
@@ -296,7 +296,7 @@ WALLABY_KERNEL void weigh_scores(const AttendArgs& args, const Seen* columns, ui
         for (int i = 0; i < 4; i++) {
             const I32 key = lane_numbers() + splat(int32_t(16 * i));
             const I32 counts = (key >= splat(begin)) & (key < splat(end));
-            s[i] = counts ? s[i] : hidden;
+            s[i] = select(counts, s[i], hidden);
             store(own + 16 * i, s[i]);
         }
         tops[c] = largest(max(max(s[0], s[1]), max(s[2], s[3])));
@@ -428,7 +428,7 @@ inline void attend(const AttendArgs& args) {
 
 // --- Ranges together.
 
-WALLABY_KERNEL float share(float own_maximum, float top) { return exp_of_negative(splat(own_maximum - top))[0]; }
+WALLABY_KERNEL float share(float own_maximum, float top) { return lane(exp_of_negative(splat(own_maximum - top)), 0); }
 
 inline void merge(const MergeArgs& args) {
     const uint32_t head = args.head;
@@ -447,7 +447,7 @@ inline void merge(const MergeArgs& args) {
         const float top = next > maximum ? next : maximum;
         const F32 a = splat(share(maximum, top)), b = splat(share(next, top));
         maximum = top;
-        args.into.sum[c] = fma(splat(args.next.sum[c]), b, splat(args.into.sum[c]) * a)[0];
+        args.into.sum[c] = lane(fma(splat(args.next.sum[c]), b, splat(args.into.sum[c]) * a), 0);
         for (uint32_t i = 0; i < head; i += n_lanes) {
             const F32 y = fma(load_first(added + i, head - i), b, load_first(values + i, head - i) * a);
             store_first(values + i, y, head - i);

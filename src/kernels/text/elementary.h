@@ -16,7 +16,7 @@ WALLABY_KERNEL Reduced reduce(F32 x) {
     const F32 k = shifted - splat(0x1.8p23f);
     // ln 2 in two parts. The first has 21 bits, so this difference is exact.
     const F32 r = fma(k, splat(0x1.05c61p-29f), fma(k, splat(-0x1.62e43p-1f), x));
-    return {k, r, reinterpret_cast<U32>(shifted) << 23u};
+    return {k, r, as<U32>(shifted) << 23u};
 }
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2: the polynomial whose largest relative error of e^r is least (Remez), 2^-28.
 WALLABY_KERNEL F32 exp_tail(F32 r) {
@@ -31,7 +31,7 @@ inline constexpr float exp_vanishes = -0x1.5d58ap+6f;
 
 // e^x for x <= 0; as exp().
 WALLABY_KERNEL F32 exp_of_negative(F32 x) {
-    const Reduced a = reduce(x <= splat(exp_vanishes) ? splat(-150.0f) : x);
+    const Reduced a = reduce(select(x <= splat(exp_vanishes), splat(-150.0f), x));
     return times_power(fma(fma(exp_tail(a.r), a.r, splat(1.0f)), a.r, splat(1.0f)), a.k);
 }
 // e^x within 1 ulp. Exact: 1 at 0; +0 where the result would be below 2^-126; +infinity from overflow on; NaN stays
@@ -43,7 +43,7 @@ WALLABY_KERNEL F32 tanh(F32 x) {
     const Reduced a = reduce(min(splat(10.0f), abs(x)) * splat(2.0f));
     // e^2|x| - 1 = 2^k (e^r - 1) + (2^k - 1), without cancellation.
     const F32 small = fma(a.r * a.r, exp_tail(a.r), a.r);
-    const F32 power = reinterpret_cast<F32>(a.power_bits + (127u << 23));
+    const F32 power = as<F32>(a.power_bits + (127u << 23));
     const F32 y = fma(small, power, power - splat(1.0f));
     const F32 t = y / (y + splat(2.0f));
     return from_bits(bits_of(t) | (bits_of(x) & int32_t(0x80000000)));

@@ -129,16 +129,10 @@ WALLABY_KERNEL void rope_pairs(const RopeArgs& args, const float* x, float* out)
     for (uint32_t i = 0; i < n; i += n_lanes) {
         const uint32_t rest = args.n_dims - 2 * i, beyond = rest > 16 ? rest - 16 : 0;
         const F32 low = load_first(x + 2 * i, rest), high = load_first(x + 2 * i + (beyond != 0 ? 16 : 0), beyond);
-        const Pair p = {__builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
-                        __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)};
+        const Pair p = {evens(low, high), odds(low, high)};
         const Pair y = turned(p, load_first(args.cosines + i, n - i), load_first(args.sines + i, n - i));
-        store_first(out + 2 * i,
-                    __builtin_shufflevector(y.a, y.b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), rest);
-        if (beyond != 0) {
-            store_first(out + 2 * i + 16,
-                        __builtin_shufflevector(y.a, y.b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
-                        beyond);
-        }
+        store_first(out + 2 * i, first_half_of_turns(y.a, y.b), rest);
+        if (beyond != 0) { store_first(out + 2 * i + 16, second_half_of_turns(y.a, y.b), beyond); }
     }
 }
 

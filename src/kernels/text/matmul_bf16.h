@@ -41,7 +41,6 @@ WALLABY_KERNEL void add_pairs(const Weight& weight, const uint8_t* acts, uint32_
 
 template <class Format, int n>
 struct Bf16Sums {
-    static constexpr uint32_t block = 2;
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* out) {
         F32 y[n];
         clear<n>(y);
@@ -74,8 +73,8 @@ inline void multiply_bf16(const MatmulArgs& args) {
     padded.n_in = even(args.n_in);
     const uint64_t tile_bytes = uint64_t(args.n_in) * PlainBf16::step_bytes;
     const uint64_t panel_bytes = uint64_t(padded.n_in / 2) * PairsBf16::pair_bytes;
-    const bool is_narrow = args.n_columns <= narrow_columns && args.n_in % 2 == 0;
-    if (is_narrow) { return multiply_narrow<Bf16Sums, PlainBf16>(padded, tile_bytes); }
+    const bool is_narrow = args.n_columns <= uint32_t(most_narrow_columns) && args.n_in % 2 == 0;
+    if (is_narrow) { return multiply_narrow<Bf16Sums, PlainBf16, 2>(padded, tile_bytes); }
     const uint32_t n_tiles = (args.n_rows + tile_rows - 1) / tile_rows;
     for (uint32_t t = 0; t < n_tiles; t++) {
         const uint8_t* tile = args.tiles + t * tile_bytes;
@@ -85,7 +84,7 @@ inline void multiply_bf16(const MatmulArgs& args) {
                          PairsBf16::at(tile, k, args.n_in));
         }
     }
-    multiply_wide<Bf16Wide, PlainBf16>(padded, args.scratch, panel_bytes, Activations::bf16);
+    multiply_wide<Bf16Wide, PlainBf16>(padded, {args.scratch, panel_bytes, 2, Activations::bf16});
 }
 
 inline uint64_t bf16_chains(uint64_t n) {
@@ -93,10 +92,15 @@ inline uint64_t bf16_chains(uint64_t n) {
     return float_chains(n, halves, [](F32 s, I32 x) WALLABY_INLINE { return add_bf16_products(s, x, x); });
 }
 
-constexpr NativeBf16 make_native_bf16() {
-    return {.matmul = {Activations::bf16, multiply_bf16, 128 * PairsBf16::pair_bytes},
-            .probe = bf16_chains,
-            .probe_operations = uint64_t(n_chains) * n_lanes * 2 * 2};
+// Changes the table of the unit of the same instructions without them.
+template <const IsaUnit& without>
+void use_bf16(Table& table) {
+    table.matmul = [](quant::Type type) {
+        if (type != quant::Type::bf16) { return without.table.matmul(type); }
+        return Matmul{Activations::bf16, multiply_bf16, 128 * PairsBf16::pair_bytes, most_narrow_columns};
+    };
+    table.probe.bf16 = bf16_chains;
+    table.probe.bf16_operations = uint64_t(n_f32_chains) * n_lanes * 2 * 2;
 }
 
 }  // namespace

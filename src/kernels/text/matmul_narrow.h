@@ -2,31 +2,106 @@
 //
 // int32 bounds: |dot| <= 32 * 255 * 127 < 2^21 from sum_zero on, at any time.
 #pragma once
-#include "kernels/text/formats.h"
+#include "kernels/text/panels.h"
 #include "kernels/text/sums.h"
 
 namespace wallaby::kernels {
 namespace {
 
-// Flat formats: y += s_act * (scale * dot), block after block.
+// What a sum that began at sum_zero is as a number; exact.
+WALLABY_KERNEL F32 number_of(I32 sum) { return from_bits(sum) - splat(sum_zero_f32); }
+
+// --- What is the same for few columns and many.
+
+// Where the numbers of a column lie behind the codes in the activations of a part, and where its sum of products
+// begins: offsets 8 and 128 are there, 1 and 16 follow from 8, all of them sum_zero - offset * sum of activations.
+template <class Format, int width>
+struct FlatNumbers {
+    static constexpr bool is_short = Format::part == 16;
+    static constexpr int scale = (is_short ? 4 : 8) * width;
+    static constexpr int column_bytes = Format::part + (is_short ? 8 : 12);
+    WALLABY_KERNEL static I32 eighths(const uint8_t* numbers) { return splat_dword(numbers); }
+    WALLABY_KERNEL static I32 start(const uint8_t* numbers) {
+        constexpr int offset = Format::offset;
+        static_assert(is_short ? offset == 12
+                               : offset == 0 || offset == 1 || offset == 8 || offset == 16 || offset == 128);
+        if (offset == 0) { return splat(sum_zero); }
+        if (offset == 1) { return (splat_dword(numbers) >> 3) + (sum_zero - (sum_zero >> 3)); }
+        if (offset == 16) { return as<I32>((as<U32>(splat_dword(numbers)) << 1) - uint32_t(sum_zero)); }  // wraps
+        return splat_dword(numbers + (offset == 128 ? 4 * width : 0));
+    }
+};
+// A scale, made ready for many sums.
+template <class Format>
+struct FlatFactor {
+    FlatScale s;
+    SumFactor factor;
+    WALLABY_KERNEL explicit FlatFactor(FlatScale scale) : s(scale), factor(scale.scale) {
+        if (Format::has_minimum) { s.minimum = s.minimum * splat(-0.125f); }
+    }
+    // scale * dot, rounded once, and where there is a minimum + minimum * the sum of activations.
+    WALLABY_KERNEL F32 times(I32 dot, I32 eighths) const {
+        // A scale that is no f16 may be so large that SumFactor's overflows.
+        const F32 scaled = Format::is_f16_scale ? factor.times(dot) : number_of(dot) * s.scale;
+        return Format::has_minimum ? fma(s.minimum, number_of(eighths), scaled) : scaled;
+    }
+};
+
+template <class Format>
+WALLABY_KERNEL I32 nested_start(const uint8_t* activations) {
+    return Format::has_minimum ? splat(sum_zero) : splat_dword(activations);
+}
+// Where a column's sums of activations lie behind the codes of a block of 256, as pairs of 16-bit numbers.
+template <class Format>
+constexpr int pairs_at(int width) {
+    return (Format::group == 32 ? 320 : 336) * width;
+}
+template <class Format>
+inline constexpr int pair_bytes = Format::group == 32 ? 16 : 32;
+inline constexpr int nested_scale_at = 368;  // times the width
+
+// y and what a block of 256 adds: of the sum of its groups, and of their minima where the format has some. pairs,
+// s_act: the column's sums of activations and their scale.
+template <class Format, class Scales>
+WALLABY_KERNEL F32 add_nested(F32 y, F32 sum, const Scales& s, const uint8_t* pairs, const uint8_t* s_act) {
+    F32 scaled;
+    if constexpr (Format::has_minimum) {
+        I32 minima = splat(sum_zero);
+        WALLABY_UNROLL
+        for (int i = 0; i < Scales::n_groups / 2; i++) {
+            minima = add_pair_products(minima, s.minima[i], splat_dword(pairs + 4 * i));
+        }
+        scaled = fma(sum, s.d, SumFactor(-s.dmin).times(minima));
+    } else {
+        scaled = sum * s.d;
+    }
+    return fma(scaled, splat_f32(s_act), y);
+}
+
+// --- Sums over a range.
+
+// Flat formats: y += s_act * (scale * dot), part after part.
 template <class Format, int n>
 struct Flat {
-    static constexpr uint32_t block = 32;
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* out) {
+        using Numbers = FlatNumbers<Format, n>;
+        constexpr uint32_t block = Format::part * Format::n_parts;
         F32 y[n];
         clear<n>(y);
-        for (uint32_t k = begin; k < end; k += 32) {
-            I32 codes[8];
-            const uint8_t* at = tile + uint64_t(k / 32) * Format::block_bytes;
+        for (uint32_t k = begin; k < end; k += block) {
+            const uint8_t* at = tile + uint64_t(k / block) * Format::block_bytes;
             if (Format::is_fetched_ahead) { prefetch_ahead<Format::block_bytes>(at); }
-            const SumFactor scale(Format::unpack(at, codes));
-            const uint8_t* a = acts + uint64_t(k / 32) * (44 * n);
-            WALLABY_UNROLL
-            for (int c = 0; c < n; c++) {
-                const I32 start = splat_dword(a + flat_start<Format>(n) + 4 * c);
-                const I32 dot =
-                    dot_group<32, Format::max_code>(start, codes, reinterpret_cast<const int8_t*>(a) + 32 * c);
-                y[c] = fma(scale.times(dot), splat_f32(a + 40 * n + 4 * c), y[c]);
+            const uint8_t* a = acts + uint64_t(k / Format::part) * (Numbers::column_bytes * n);
+            for (int p = 0; p < Format::n_parts; p++, a += Numbers::column_bytes * n) {
+                I32 codes[Format::part / 4];
+                const FlatFactor<Format> factor(Format::unpack(at, p, codes));
+                WALLABY_UNROLL
+                for (int c = 0; c < n; c++) {
+                    const uint8_t* numbers = a + Format::part * n + 4 * c;
+                    const auto* shared = reinterpret_cast<const int8_t*>(a) + Format::part * c;
+                    const I32 dot = dot_group<Format::part, Format::max_code>(Numbers::start(numbers), codes, shared);
+                    y[c] = fma(factor.times(dot, Numbers::eighths(numbers)), splat_f32(numbers + Numbers::scale), y[c]);
+                }
             }
         }
         WALLABY_UNROLL
@@ -38,21 +113,22 @@ struct Flat {
 // s_act) * minima.
 template <class Format, int n>
 struct NestedSums {
-    static constexpr uint32_t block = 256;
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* y) {
+        constexpr int n_steps = 256 / Format::group / Format::groups_together;
+        constexpr int fetched = (Format::block_bytes + 64 * n_steps - 1) / (64 * n_steps) * 64;
         clear<n>(y);
         for (uint32_t k = begin; k < end; k += 256) {
             const uint8_t* at = tile + uint64_t(k / 256) * Format::block_bytes;
-            const uint8_t* a = acts + uint64_t(k / 256) * (340 * n);
+            const uint8_t* a = acts + uint64_t(k / 256) * (372 * n);
             typename Format::Scales s;
             Format::scales(at, s);
             F32 sums[n];
             clear<n>(sums);
-            for (int i = 0; i < 256 / Format::group / Format::groups_together; i++) {
-                prefetch_ahead<Format::step_bytes>(at + Format::first_codes + Format::step_bytes * i);
+            for (int i = 0; i < n_steps; i++) {
+                prefetch_ahead<fetched>(at + fetched * i);
                 WALLABY_UNROLL
                 for (int j = 0; j < Format::groups_together; j++) {
-                    const int g = Format::index(i, j);
+                    const int g = nested_group<Format::group, Format::groups_together>(i, j);
                     I32 codes[Format::group / 4];
                     Format::unpack(at, i, j, codes);
                     WALLABY_UNROLL
@@ -66,7 +142,8 @@ struct NestedSums {
             }
             WALLABY_UNROLL
             for (int c = 0; c < n; c++) {
-                y[c] = add_nested<Format>(y[c], sums[c], s, a + 320 * n + 16 * c, a + 336 * n + 4 * c);
+                y[c] = add_nested<Format>(y[c], sums[c], s, a + pairs_at<Format>(n) + pair_bytes<Format> * c,
+                                          a + nested_scale_at * n + 4 * c);
             }
         }
     }
@@ -100,7 +177,6 @@ WALLABY_KERNEL void add_products(const uint8_t* tile, uint64_t tile_bytes, const
 
 template <class Plain, int n>
 struct PlainSums {
-    static constexpr uint32_t block = 1;
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* out) {
         F32 y[n];
         clear<n>(y);
@@ -110,11 +186,11 @@ struct PlainSums {
     }
 };
 
-// One tile times one group of n columns.
-template <class Chain, int n>
+// One tile times one group of n columns. block: the weights of the format's block.
+template <class Chain, int block, int n>
 [[gnu::noinline]] void multiply_group(const MatmulArgs& args, const uint8_t* tile, uint32_t first_row,
                                       const uint8_t* acts, uint32_t first_column) {
-    const EightRanges ranges(args.n_in, Chain::block);
+    const EightRanges ranges(args.n_in, block);
     EightSums<n> sums;
     for (uint32_t r = 0; r < 8; r++) {
         F32 y[n];
@@ -146,7 +222,7 @@ template <class Plain, int n>
             const uint8_t *w[n_quarters], *a[n_quarters];
             WALLABY_UNROLL
             for (uint32_t q = 0; q < n_quarters; q++) {
-                w[q] = tile + uint64_t(begin[q] + i) * Plain::step_bytes;
+                w[q] = tile + (uint64_t(begin[q]) + i) * Plain::step_bytes;
                 a[q] = acts + uint64_t((begin[q] + i) / 64) * (256 * n);
             }
             for (uint32_t j = 0; j < 64; j++) {
@@ -174,18 +250,28 @@ template <class Plain, int n>
 using Group = void (*)(const MatmulArgs&, const uint8_t* tile, uint32_t first_row, const uint8_t* acts,
                        uint32_t column);
 
-template <template <class, int> class Chain, class Format>
-Group group_of_width(uint32_t width) {
-    return for_width(width, [](auto n) -> Group { return multiply_group<Chain<Format, n>, n>; });
+// The most columns for which unpacking in registers is cheaper than a panel. Formats that are rare have such a kernel
+// for one column only: each takes 4 to 15 KB of the binary.
+inline constexpr int most_narrow_columns = columns_at_once < 8 ? columns_at_once : 8;
+template <class Format>
+constexpr int narrow_columns() {
+    if constexpr (requires { Format::is_rare; }) {
+        return Format::is_rare ? 1 : most_narrow_columns;
+    } else {
+        return most_narrow_columns;
+    }
 }
 
-// The most columns for which unpacking in registers, again for each group, is cheaper than a panel.
-inline constexpr uint32_t narrow_columns = columns_at_once < 8 ? columns_at_once : 8;
+template <template <class, int> class Chain, class Format, int block>
+Group group_of_width(uint32_t width) {
+    return for_width<narrow_columns<Format>()>(
+        width, [](auto n) -> Group { return multiply_group<Chain<Format, n>, block, n>; });
+}
 
 // Up to one group: the weights are unpacked in registers as they stream by.
-template <template <class, int> class Chain, class Format>
+template <template <class, int> class Chain, class Format, int block>
 void multiply_narrow(const MatmulArgs& args, uint64_t tile_bytes) {
-    const Group run = group_of_width<Chain, Format>(group_width(args.n_columns));
+    const Group run = group_of_width<Chain, Format, block>(group_width(args.n_columns));
     for (uint32_t row = 0; row < args.n_rows; row += tile_rows) {
         run(args, args.tiles + row / tile_rows * tile_bytes, row, args.activations, 0);
     }

@@ -42,35 +42,34 @@ struct WideArgs {
 };
 
 // As Flat in matmul_narrow.h; y [T][n].
-template <class Format, int width>
+template <class Panel, int width>
 struct FlatWide {
-    using Panel = FlatPanel<Format>;
-    static constexpr uint32_t block = 32, block_bytes = Panel::block_bytes;
+    static constexpr uint32_t block = Panel::block, block_bytes = Panel::block_bytes;
     static constexpr int n_at_once = width <= wide_columns ? width : width / 2;
     template <int T, int n>
     WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
-        for (uint32_t k = args.slice.begin; k < args.slice.end; k += 32) {
-            const uint8_t* a = args.acts + uint64_t(k / 32) * (44 * width);
-            const uint8_t* numbers = in_one_register(a + 4 * args.first);
-            const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 32 * args.first);
+        using Numbers = FlatNumbers<Panel, width>;
+        constexpr int part = Panel::part;
+        for (uint32_t k = args.slice.begin; k < args.slice.end; k += part) {
+            const uint8_t* a = args.acts + uint64_t(k / part) * (Numbers::column_bytes * width);
+            const uint8_t* numbers = in_one_register(a + part * width + 4 * args.first);
+            const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + part * args.first);
             const uint8_t* codes[T];
             I32 dots[T * n];
             WALLABY_UNROLL
             for (int t = 0; t < T; t++) {
-                codes[t] = args.tiles + uint64_t(t) * args.tile_bytes + uint64_t(k / 32) * block_bytes;
+                codes[t] = args.tiles + uint64_t(t) * args.tile_bytes + uint64_t(k / part) * block_bytes;
                 WALLABY_UNROLL
-                for (int c = 0; c < n; c++) {
-                    dots[t * n + c] = splat_dword(numbers + flat_start<Format>(width) + 4 * c);
-                }
+                for (int c = 0; c < n; c++) { dots[t * n + c] = Numbers::start(numbers + 4 * c); }
             }
-            add_dot_groups<32, Format::max_code, T, n>(codes, shared, 32, dots);
+            add_dot_groups<part, Panel::max_code, T, n>(codes, shared, part, dots);
             WALLABY_UNROLL
             for (int t = 0; t < T; t++) {
-                const SumFactor scale(Panel::scale(codes[t]));
+                const FlatFactor<Panel> factor(Panel::scale(codes[t]));
                 WALLABY_UNROLL
                 for (int c = 0; c < n; c++) {
-                    y[t * n + c] =
-                        fma(scale.times(dots[t * n + c]), splat_f32(numbers + 40 * width + 4 * c), y[t * n + c]);
+                    const F32 in = factor.times(dots[t * n + c], Numbers::eighths(numbers + 4 * c));
+                    y[t * n + c] = fma(in, splat_f32(numbers + Numbers::scale + 4 * c), y[t * n + c]);
                 }
             }
         }
@@ -78,33 +77,33 @@ struct FlatWide {
 };
 
 // As NestedSums.
-template <class Format, int width>
+template <class Panel, int width>
 struct NestedWide {
-    using Panel = NestedPanel<Format>;
-    static constexpr uint32_t block = 256, block_bytes = Panel::block_bytes;
+    static constexpr uint32_t block = Panel::block, block_bytes = Panel::block_bytes;
     static constexpr int n_at_once = width <= wide_columns ? width : width / 2;
     template <int T, int n>
     WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
+        constexpr int group = Panel::group, n_together = 4;
         for (uint32_t k = args.slice.begin; k < args.slice.end; k += 256) {
             const uint8_t* at = args.tiles + uint64_t(k / 256) * block_bytes;
-            const uint8_t* a = args.acts + uint64_t(k / 256) * (340 * width);
+            const uint8_t* a = args.acts + uint64_t(k / 256) * (372 * width);
             const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 256 * args.first);
             const uint8_t* starts = in_one_register(a + 256 * width + 64 * args.first);
             F32 sums[T * n];
             clear<T * n>(sums);
-            for (int i = 0; i < 256 / Format::group / Format::groups_together; i++) {
+            for (int i = 0; i < 256 / group / n_together; i++) {
                 WALLABY_UNROLL
-                for (int j = 0; j < Format::groups_together; j++) {
-                    const int g = Format::index(i, j);
+                for (int j = 0; j < n_together; j++) {
+                    const int g = nested_group<group, n_together>(i, j);
                     const uint8_t* codes[T];
                     I32 dots[T * n];
                     WALLABY_UNROLL
                     for (int t = 0; t < T; t++) {
-                        codes[t] = at + uint64_t(t) * args.tile_bytes + Panel::codes_at(i, j);
+                        codes[t] = at + uint64_t(t) * args.tile_bytes + Panel::group_bytes * (i * n_together + j);
                         WALLABY_UNROLL
-                        for (int c = 0; c < n; c++) { dots[t * n + c] = nested_start<Format>(starts + 64 * c + 4 * g); }
+                        for (int c = 0; c < n; c++) { dots[t * n + c] = nested_start<Panel>(starts + 64 * c + 4 * g); }
                     }
-                    add_dot_groups<Format::group, Format::max_code, T, n>(codes, shared + Format::group * g, 256, dots);
+                    add_dot_groups<group, Panel::max_code, T, n>(codes, shared + group * g, 256, dots);
                     WALLABY_UNROLL
                     for (int t = 0; t < T; t++) {
                         const F32 scale = Panel::scales(at + uint64_t(t) * args.tile_bytes).scales[g];
@@ -115,15 +114,15 @@ struct NestedWide {
                     }
                 }
             }
-            const uint8_t* pairs = in_one_register(a + 320 * width + 16 * args.first);
-            const uint8_t* s_act = in_one_register(a + 336 * width + 4 * args.first);
+            const uint8_t* pairs = in_one_register(a + pairs_at<Panel>(width) + pair_bytes<Panel> * args.first);
+            const uint8_t* s_act = in_one_register(a + nested_scale_at * width + 4 * args.first);
             WALLABY_UNROLL
             for (int t = 0; t < T; t++) {
                 const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
                 WALLABY_UNROLL
                 for (int c = 0; c < n; c++) {
-                    y[t * n + c] =
-                        add_nested<Format>(y[t * n + c], sums[t * n + c], scales, pairs + 16 * c, s_act + 4 * c);
+                    y[t * n + c] = add_nested<Panel>(y[t * n + c], sums[t * n + c], scales,
+                                                     pairs + pair_bytes<Panel> * c, s_act + 4 * c);
                 }
             }
         }
@@ -195,10 +194,18 @@ void fetch_results(const MatmulArgs& args, uint32_t first_row, uint32_t first_co
     }
 }
 
+// What many columns are multiplied with: panels, or tiles of plain numbers.
+struct WideTiles {
+    const uint8_t* tiles;
+    uint64_t tile_bytes;
+    uint32_t block;  // weights of the format's block
+    Activations kind;
+};
+
 // n_groups times T tiles, first_row the first one's, times one block of columns.
 template <template <class, int> class Chain, class Format, int T>
-void multiply_block(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_bytes, uint32_t n_groups,
-                    uint32_t first_row, uint32_t first_column, Activations kind) {
+void multiply_block(const MatmulArgs& args, const WideTiles& wide, uint32_t n_groups, uint32_t first_row,
+                    uint32_t first_column) {
     using Full = Chain<Format, columns_at_once>;
     using Sums = EightSums<T * Full::n_at_once>;
     constexpr uint32_t longest = slice_bytes / (T * Full::block_bytes) * Full::block;
@@ -210,20 +217,22 @@ void multiply_block(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_
         const uint32_t column = first_column + g * columns_at_once, n_left = args.n_columns - column;
         const uint32_t width = group_width(n_left);
         const WideKernel<Sums> kernel = wide_of_width<Chain, Format, T, Sums>(width);
-        const uint8_t* acts = args.activations + column * column_bytes(kind, args.n_in);
+        const uint8_t* acts = args.activations + column * column_bytes(wide.kind, args.n_in);
         for (uint32_t i = 0; i < width && i < n_left; i += kernel.n_at_once) {
             columns[n++] = {kernel, acts, int(i), column + i};
         }
     }
     const auto row = [=](uint32_t group) { return first_row + group * T * tile_rows; };
-    for_each_slice(EightRanges(args.n_in, Full::block), Full::block, longest, [&](const Slice& slice) {
+    const uint8_t* tiles = wide.tiles + first_row / tile_rows * wide.tile_bytes;
+    for_each_slice(EightRanges(args.n_in, wide.block), Full::block, longest, [&](const Slice& slice) {
         for (uint32_t group = 0; group < n_groups; group++) {
             for (uint32_t p = 0; p < n; p++) {
                 const WideColumns<Sums>& c = columns[p];
                 if (slice.range == 0 && slice.opens) {
                     fetch_results<T>(args, row(group), c.column, c.kernel.n_at_once);
                 }
-                c.kernel.run({tiles + group * (T * tile_bytes), tile_bytes, c.acts, c.first, slice}, sums[group][p]);
+                c.kernel.run({tiles + group * (T * wide.tile_bytes), wide.tile_bytes, c.acts, c.first, slice},
+                             sums[group][p]);
             }
         }
     });
@@ -238,17 +247,16 @@ void multiply_block(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_
 }
 
 template <template <class, int> class Chain, class Format>
-void multiply_wide(const MatmulArgs& args, const uint8_t* tiles, uint64_t tile_bytes, Activations kind) {
+void multiply_wide(const MatmulArgs& args, const WideTiles& wide) {
     const uint32_t n_tiles = (args.n_rows + tile_rows - 1) / tile_rows;
     for (uint32_t tile = 0; tile < n_tiles;) {
         const uint32_t n_groups = (n_tiles - tile) / wide_tiles;  // 0: one is left over
         const uint32_t n_now = n_groups < tile_groups_per_block ? n_groups : tile_groups_per_block;
-        const uint8_t* at = tiles + tile * tile_bytes;
         for (uint32_t c = 0; c < args.n_columns; c += groups_per_block * columns_at_once) {
             if (n_now != 0) {
-                multiply_block<Chain, Format, wide_tiles>(args, at, tile_bytes, n_now, tile * tile_rows, c, kind);
+                multiply_block<Chain, Format, wide_tiles>(args, wide, n_now, tile * tile_rows, c);
             } else {
-                multiply_block<Chain, Format, 1>(args, at, tile_bytes, 1, tile * tile_rows, c, kind);
+                multiply_block<Chain, Format, 1>(args, wide, 1, tile * tile_rows, c);
             }
         }
         tile += n_now == 0 ? 1 : n_now * wide_tiles;

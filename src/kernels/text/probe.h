@@ -6,7 +6,8 @@
 namespace wallaby::kernels {
 namespace {
 
-inline constexpr int n_chains = 12;
+// As many as wide matmuls have; f32's are enough for a latency of five.
+inline constexpr int n_chains = wide_tiles * wide_columns, n_f32_chains = n_chains < 6 ? 6 : n_chains;
 inline constexpr uint64_t read_ahead = 2048;  // bytes
 
 template <class Vector>
@@ -14,8 +15,8 @@ WALLABY_KERNEL void opaque(Vector& x) {
     asm volatile("" : "+m"(x));
 }
 
-template <class Vector>
-WALLABY_KERNEL void start(Vector (&sums)[n_chains]) {
+template <class Vector, int n>
+WALLABY_KERNEL void start(Vector (&sums)[n]) {
     Vector zero{};
     WALLABY_UNROLL
     for (Vector& s : sums) {
@@ -36,7 +37,7 @@ inline uint64_t read_bytes(const uint8_t* bytes, uint64_t n_bytes) {
     }
     const I32 all = (x[0] ^ x[1]) ^ (x[2] ^ x[3]);
     uint32_t y = 0;
-    for (int j = 0; j < n_lanes; j++) { y ^= uint32_t(all[j]); }
+    for (int j = 0; j < n_lanes; j++) { y ^= uint32_t(lane(all, j)); }
     for (; i + 4 <= n_bytes; i += 4) {
         uint32_t word;
         std::memcpy(&word, bytes + i, sizeof(word));
@@ -45,17 +46,30 @@ inline uint64_t read_bytes(const uint8_t* bytes, uint64_t n_bytes) {
     return y;
 }
 
-// The products of wide matmuls, on operands that stay in the first-level cache, or in registers.
+// The products of wide matmuls, of codes so small that as many as ever are added before sums are widened, on operands
+// that stay in the first-level cache.
+inline constexpr int int8_k = 32;
 inline uint64_t int8_chains(uint64_t n) {
-    I32 sums[n_chains], codes = splat(int32_t(0x01020304));
-    start(sums);
+    constexpr int n_columns = n_chains / wide_tiles;
+    struct Panel {
+        alignas(64) uint8_t codes[wide_tiles][code_bytes<int8_k, 15>];
+    } panel;
     const uint8_t* tiles[wide_tiles];
-    for (const uint8_t*& t : tiles) { t = reinterpret_cast<const uint8_t*>(&codes); }
-    int8_t shared[4] = {1, -2, 3, 4};
-    opaque(shared);
+    for (int t = 0; t < wide_tiles; t++) {
+        I32 codes[int8_k / 4];
+        for (I32& c : codes) { c = splat(int32_t(0x01020304)); }
+        store_codes<int8_k, 15>(panel.codes[t], codes);
+        tiles[t] = panel.codes[t];
+    }
+    alignas(64) int8_t shared[n_columns * int8_k];
+    constexpr int8_t four[] = {1, -2, 3, 4};
+    for (int i = 0; i < n_columns * int8_k; i++) { shared[i] = four[i % 4]; }
+    I32 sums[n_chains];
+    start(sums);
     for (uint64_t i = 0; i < n; i++) {
-        opaque(codes);
-        add_dot_groups<4, 127, wide_tiles, n_chains / wide_tiles>(tiles, shared, 0, sums);
+        opaque(panel);
+        opaque(shared);
+        add_dot_groups<int8_k, 15, wide_tiles, n_columns>(tiles, shared, int8_k, sums);
     }
     uint64_t y = 0;
     WALLABY_UNROLL  // an array that is looped over would stay in memory
@@ -67,7 +81,7 @@ inline uint64_t int8_chains(uint64_t n) {
 // Chains of step(sum, x).
 template <class Vector, class Step>
 WALLABY_KERNEL uint64_t float_chains(uint64_t n, Vector x, const Step& step) {
-    F32 sums[n_chains];
+    F32 sums[n_f32_chains];
     start(sums);
     for (uint64_t i = 0; i < n; i++) {
         opaque(x);
@@ -86,8 +100,8 @@ inline uint64_t f32_chains(uint64_t n) {
 }
 
 constexpr Probe make_probe() {
-    return {read_bytes, int8_chains, f32_chains, uint64_t(n_chains) * n_lanes * 4 * 2,
-            uint64_t(n_chains) * n_lanes * 2};
+    return {read_bytes, int8_chains, f32_chains, uint64_t(n_chains) * n_lanes * int8_k * 2,
+            uint64_t(n_f32_chains) * n_lanes * 2};
 }
 
 }  // namespace

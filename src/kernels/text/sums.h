@@ -7,7 +7,8 @@
 namespace wallaby::kernels {
 namespace {
 
-// Where the eight ranges begin and end, in units of `unit` weights: 256, or the format's block where k is no multiple.
+// Where the eight ranges begin and end, in units of `unit` weights: 256, or the format's block where k is no multiple
+// of that.
 struct EightRanges {
     uint32_t n_units, unit;
     WALLABY_KERNEL EightRanges(uint32_t n_in, uint32_t block)

@@ -1,4 +1,4 @@
-// The table of one instruction set: the last thing that its translation unit includes.
+// What the unit of one instruction set exports: the last thing that its translation unit includes.
 #pragma once
 #include "kernels/text/append.h"
 #include "kernels/text/attention.h"
@@ -9,29 +9,29 @@
 namespace wallaby::kernels {
 namespace {
 
-constexpr Table make_table(Isa isa) {
-    return {.isa = isa,
-            .columns_at_once = columns_at_once,
-            .narrow_columns = narrow_columns,
-            .wide_tiles = wide_tiles,
-            .activation_bytes = activation_bytes,
-            .write_activations = write_activations,
-            .matmul = matmul,
-            .norm = norm,
-            .rope = rope,
-            .gate = gate,
-            .add = add_rows,
-            .scale = scale_row,
-            .silu = silu_row,
-            .gelu_tanh = gelu_tanh_row,
-            .softcap = softcap_row,
-            .exp = exp_row,
-            .combine = combine,
-            .append = append,
-            .attend = attend,
-            .merge = merge,
-            .finish = finish,
-            .probe = make_probe()};
+constexpr IsaUnit make_unit(Isa isa) {
+    Table t = {.isa = isa,
+               .columns_at_once = columns_at_once,
+               .wide_tiles = wide_tiles,
+               .activation_bytes = activation_bytes,
+               .write_activations = write_activations,
+               .matmul = matmul,
+               .norm = norm,
+               .rope = rope,
+               .gate = gate,
+               .add = add_rows,
+               .scale = scale_row,
+               .silu = silu_row,
+               .gelu_tanh = gelu_tanh_row,
+               .softcap = softcap_row,
+               .exp = exp_row,
+               .combine = combine,
+               .append = append,
+               .attend = attend,
+               .merge = merge,
+               .finish = finish,
+               .probe = make_probe()};
+    return {.isa = isa, .table = t};
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/math.h"
-#include "unit/kernels/tables.h"
+#include "support/tables.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "backends/reference/kernels.h"
-#include "unit/kernels/tables.h"
+#include "support/tables.h"
 
 namespace {
 
@@ -36,7 +36,7 @@ std::vector<float> on_each(size_t n, const std::string& what, F f) {
         if (first.empty()) {
             first = out;
         } else {
-            EXPECT_EQ(first_difference(first, out), -1) << what << ": " << kernels::name_of(table->isa);
+            EXPECT_EQ(first_difference(first, out), -1) << what << ": " << table->isa.name;
         }
     }
     return first;

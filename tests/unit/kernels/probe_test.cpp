@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "unit/kernels/tables.h"
+#include "support/tables.h"
 
 namespace {
 
@@ -25,11 +25,13 @@ TEST(KernelsProbe, ReadsEveryDword) {
 
 TEST(KernelsProbe, ChainsGiveTheSameEverywhere) {
     for (const kernels::Table* table : usable_tables()) {
-        // Codes 4 3 2 1 times 1 -2 3 4, in 16 lanes of 12 chains.
-        EXPECT_EQ(table->probe.int8(5), 5u * 16 * 12 * (4 - 6 + 6 + 4));
-        EXPECT_EQ(table->probe.f32(200), std::bit_cast<uint32_t>(16 * 12 * 1.0f));  // s = s / 2 + 1 / 2
-        EXPECT_EQ(table->probe.int8_operations, 16u * 12 * 4 * 2);
-        EXPECT_EQ(table->probe.f32_operations, 16u * 12 * 2);
+        // Each chain and lane: codes 4 3 2 1 times 1 -2 3 4, so that four products, or eight operations, add eight.
+        EXPECT_EQ(table->probe.int8_operations % (16 * 32 * 2), 0u);
+        EXPECT_EQ(table->probe.int8(5), 5 * table->probe.int8_operations);
+        // One of each chain's sums s = s / 2 + 1 / 2, or two operations.
+        EXPECT_EQ(table->probe.f32_operations % (16 * 2), 0u);
+        const uint64_t n_sums = table->probe.f32_operations / 2;
+        EXPECT_EQ(table->probe.f32(200), std::bit_cast<uint32_t>(float(n_sums)));
     }
 }
 

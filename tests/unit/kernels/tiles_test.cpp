@@ -72,7 +72,7 @@ TEST(KernelsTiles, SeenToBeFinite) {
             }
         }
     }
-    EXPECT_EQ(n_seen, 7u);
+    EXPECT_EQ(n_seen, 25u);  // all with f16 scales known, and plain numbers
     EXPECT_GT(n_bad, 1000u);
 }
 

@@ -1,5 +1,6 @@
 // The kernels that this machine can run, and comparison of their bits.
 #pragma once
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -16,9 +17,10 @@ namespace wallaby::testing {
 // Portable first.
 inline std::vector<const kernels::Table*> usable_tables() {
     std::vector<const kernels::Table*> tables;
-    for (const auto isa : {kernels::Isa::portable, kernels::Isa::avx512vnni}) {
-        if (kernels::lacking(isa, base::cpu_features()).empty()) { tables.push_back(&kernels::table(isa)); }
+    for (const kernels::Table& t : kernels::tables()) {
+        if (!t.isa.by_name_only && kernels::lacking(t.isa, base::cpu_features()).empty()) { tables.push_back(&t); }
     }
+    std::ranges::reverse(tables);
     return tables;
 }
 

@@ -1,0 +1,10 @@
+// clang-format off
+// processor: x86_64
+// options: -mavx2 -mfma -mf16c
+#include "kernels/simd/avx2.h"
+#include "kernels/text/table.h"
+namespace wallaby::kernels {
+extern const IsaUnit avx2_unit;
+constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c};
+constinit const IsaUnit avx2_unit = make_unit({.name = "avx2", .rank = 20, .needs = needs});
+}  // namespace wallaby::kernels

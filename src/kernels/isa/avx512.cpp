@@ -1,0 +1,11 @@
+// clang-format off
+// processor: x86_64
+// options: -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+#include "kernels/simd/avx512.h"
+#include "kernels/text/table.h"
+namespace wallaby::kernels {
+extern const IsaUnit avx512_unit;
+constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
+    base::CpuFeature::avx512f, base::CpuFeature::avx512bw, base::CpuFeature::avx512dq, base::CpuFeature::avx512vl};
+constinit const IsaUnit avx512_unit = make_unit({.name = "avx512", .rank = 40, .needs = needs});
+}  // namespace wallaby::kernels

@@ -1,0 +1,12 @@
+// clang-format off
+// processor: x86_64
+// options: -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 -mavx512vnni
+#include "kernels/simd/avx512vnni.h"
+#include "kernels/text/table.h"
+namespace wallaby::kernels {
+extern const IsaUnit avx512vnni_unit;
+constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
+    base::CpuFeature::avx512f, base::CpuFeature::avx512bw, base::CpuFeature::avx512dq, base::CpuFeature::avx512vl,
+    base::CpuFeature::avx512vnni};
+constinit const IsaUnit avx512vnni_unit = make_unit({.name = "avx512vnni", .rank = 60, .needs = needs});
+}  // namespace wallaby::kernels

@@ -1,0 +1,11 @@
+// clang-format off
+// processor: x86_64
+// options: -mavx2 -mfma -mf16c -mavxvnni
+#include "kernels/simd/avxvnni.h"
+#include "kernels/text/table.h"
+namespace wallaby::kernels {
+extern const IsaUnit avxvnni_unit;
+constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
+    base::CpuFeature::avxvnni};
+constinit const IsaUnit avxvnni_unit = make_unit({.name = "avxvnni", .rank = 30, .needs = needs});
+}  // namespace wallaby::kernels
