@@ -66,7 +66,7 @@ constexpr Order order_q6_k_units = order_q6_k(), order_iq4_xs = words_then_fours
 constexpr Order order_iq3_xxs = words_then_fours(1, 98), order_iq3_s = words_then_fours(1, 110);
 constexpr Order order_iq2_xxs = words_then_fours(1, 66), order_iq2_xs = words_then_fours(1, 74);
 constexpr Order order_iq2_s = words_then_fours(1, 82);
-constexpr Order order_iq1_s = words_then_fours(1, 50);
+constexpr Order order_iq1_s = words_then_fours(1, 50), order_iq1_m = words_then_fours(0, 56);
 
 const Order* find_order(quant::Type type) {
     using quant::Type;
@@ -98,6 +98,7 @@ const Order* find_order(quant::Type type) {
         case Type::iq2_xs: return &order_iq2_xs;
         case Type::iq2_s: return &order_iq2_s;
         case Type::iq1_s: return &order_iq1_s;
+        case Type::iq1_m: return &order_iq1_m;
         default: return nullptr;
     }
 }

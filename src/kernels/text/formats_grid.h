@@ -188,5 +188,37 @@ struct IQ1_S : Iq1<32> {
     }
 };
 
+struct IQ1_M : Iq1<16> {
+    static constexpr int block_bytes = 16 * 56;
+    WALLABY_KERNEL static void scales(const uint8_t* block, Scales& s) {
+        // Words of four scales of 3 bits, and four bits of d on top.
+        const I32 a = load_dwords(block + 768), b = load_dwords(block + 832);
+        const auto top = [](I32 x) WALLABY_INLINE { return (shift_right(x, 12) & 15) | (shift_right(x, 24) & 0xf0); };
+        uint16_t d[n_lanes];
+        store_u16(d, top(a) | (top(b) << 8));
+        set_super_scale(s, load_f16(d) * splat(0.125f));
+        WALLABY_UNROLL
+        for (int i = 0; i < 4; i++) {
+            const I32 word = shift_right(i < 2 ? a : b, i % 2 * 16);
+            I32 four = word & 7;
+            WALLABY_UNROLL
+            for (int j = 1; j < 4; j++) { four |= (shift_right(word, 3 * j) & 7) << (8 * j); }
+            set_both(s, i, odd_scales(four));
+        }
+    }
+    // Entry k: nibble k holds its three top bits and whether to move down.
+    WALLABY_KERNEL static void unpack(const uint8_t* block, int i, int j, I32* codes) {
+        const int pair = index(i, j) / 2, second = i % 2;
+        const I32 low = shift_right(load_dwords(block + 64 * pair), 16 * second);
+        const I32 four = shift_right(load_dwords(block + 512 + 64 * (pair / 2)), 16 * (j % 2) + 8 * second);
+        WALLABY_UNROLL
+        for (int k = 0; k < 2; k++) {
+            const I32 nibble = shift_right(four, 4 * k);
+            const I32 moves = ((shift_right(nibble, 3) & 1) - 1) & 0x02020202;
+            unpack_entry((shift_right(low, 8 * k) & 255) | ((nibble & 7) << 8), moves, codes + 2 * k);
+        }
+    }
+};
+
 }  // namespace
 }  // namespace wallaby::kernels

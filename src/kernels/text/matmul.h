@@ -95,6 +95,7 @@ inline Matmul matmul(quant::Type type) {
         case Type::iq2_xs: return nested<IQ2_XS>();
         case Type::iq2_s: return nested<IQ2_S>();
         case Type::iq1_s: return nested<IQ1_S>();
+        case Type::iq1_m: return nested<IQ1_M>();
         default: return {Activations::f32};
     }
 }
