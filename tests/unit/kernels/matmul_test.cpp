@@ -257,6 +257,10 @@ TEST(KernelsMatmul, ScalesAndBiases) {
     }
 }
 
+TEST(KernelsMatmul, EveryFormatOfWeightsHasAKernel) {
+    EXPECT_EQ(with_kernels.size(), 28u);  // all but integers and F64
+}
+
 // Blocks of any bytes, with super-scales of 1.
 void fill(Case& c, const auto& next_byte) {
     const quant::Format& format = quant::format_of(c.type);
@@ -351,7 +355,7 @@ TEST(KernelsIsa, Choices) {
     EXPECT_EQ(kernels::portable().isa.name, "portable");
     EXPECT_EQ(kernels::choose("sse9", none).error().code, ErrorCode::argument);
     // Whatever this binary is for, it knows the names of all.
-    for (const char* name : {"avx512vnni", "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod"}) {
+    for (const char* name : {"avx512vnni", "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "i8mm"}) {
         const auto impossible = kernels::choose(name, none);
         ASSERT_FALSE(impossible.ok()) << name;
         EXPECT_EQ(impossible.error().code, ErrorCode::unsupported) << name;
@@ -378,6 +382,9 @@ TEST(KernelsIsa, Choices) {
     base::CpuFeatures some;
     some.set(CpuFeature::dotprod);
     EXPECT_EQ((*kernels::choose("auto", some))->isa.name, "dotprod");
+    EXPECT_NE(kernels::choose("i8mm", some).error().message().find("lacks i8mm"), std::string::npos);
+    some.set(CpuFeature::i8mm);
+    EXPECT_EQ((*kernels::choose("auto", some))->isa.name, "i8mm");
 #endif
 }
 
