@@ -95,7 +95,7 @@ WALLABY_KERNEL void store_f16(uint16_t* p, const F32& x) {
 template <class T>
 WALLABY_KERNEL I32 load_narrow(const T* p) {
     int32_t x[n_lanes];
-    for (int i = 0; i < n_lanes; i++) { x[i] = p[i]; }
+    for (int i = 0; i < n_lanes; i++) { x[i] = p[i]; }  // NOLINT(bugprone-signed-char-misuse): a number
     return load_dwords(x);
 }
 template <class T>
@@ -151,9 +151,7 @@ constexpr int code_class(int) { return 255; }
     I32 all = sum;
     for (int i = 0; i < n_vectors; i++) {
         const int8_t* s = shared + 4 * i;
-        const auto pair = [](int8_t low, int8_t high) {
-            return int32_t(uint32_t(int32_t(high)) << 16 | uint16_t(int16_t(low)));
-        };
+        const auto pair = [](int low, int high) { return int32_t(uint32_t(high) << 16 | (uint32_t(low) & 0xffff)); };
         const I32 four = load_dwords(codes + 64 * i);
         const I32 even = as<I32>(as<I16>(four & 0x00ff00ff) * as<I16>(splat(pair(s[0], s[2]))));
         const I32 odd = as<I32>(as<I16>(shift_right(four, 8) & 0x00ff00ff) * as<I16>(splat(pair(s[1], s[3]))));
