@@ -26,8 +26,8 @@ std::string_view name_of(CpuFeature feature);
 
 class CpuFeatures {
   public:
-    bool has(CpuFeature feature) const { return (bits_ >> int(feature) & 1u) != 0; }
-    void set(CpuFeature feature, bool value = true) {
+    constexpr bool has(CpuFeature feature) const { return (bits_ >> int(feature) & 1u) != 0; }
+    constexpr void set(CpuFeature feature, bool value = true) {
         bits_ = (bits_ & ~(1u << int(feature))) | uint32_t(value) << int(feature);
     }
 

@@ -29,7 +29,11 @@ Result<std::string> describe_cpu(const std::string& isa, bool as_json) {
     const std::string name = base::processor_name();
     if (as_json) {
         nlohmann::ordered_json out{{"cpu", name}, {"features", features}, {"isa", used}, {"asked_for", is_wish}};
-        for (const backends::InstructionSet& s : sets) { out["instruction_sets"][s.name] = s.why_not; }
+        out["by_name_only"] = nlohmann::json::array();
+        for (const backends::InstructionSet& s : sets) {
+            out["instruction_sets"][s.name] = s.why_not;
+            if (s.is_by_name_only) { out["by_name_only"].push_back(s.name); }
+        }
         out["threads"] = {{"default", count.threads},   {"logical", count.logical}, {"affinity", count.affinity},
                           {"physical", count.physical}, {"quota", count.quota},     {"why", count.reason}};
         return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

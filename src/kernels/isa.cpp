@@ -52,8 +52,9 @@ const Table* find_table(std::string_view isa) {
 
 std::string lacking(const Isa& isa, const base::CpuFeatures& cpu) {
     std::vector<std::string_view> missing;
-    for (const base::CpuFeature f : isa.needs) {
-        if (!cpu.has(f)) { missing.push_back(base::name_of(f)); }
+    for (int i = 0; i < base::n_cpu_features; i++) {
+        const auto f = base::CpuFeature(i);
+        if (isa.needs.has(f) && !cpu.has(f)) { missing.push_back(base::name_of(f)); }
     }
     return fmt::format("{}", fmt::join(missing, ", "));
 }

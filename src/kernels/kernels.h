@@ -18,7 +18,7 @@ namespace wallaby::kernels {
 struct Isa {
     std::string_view name;
     int rank = 0;  // of those that can be used, the highest is the fastest
-    std::span<const base::CpuFeature> needs = {};
+    base::CpuFeatures needs = {};
     // Its bits are its own, so it is used only where it is asked for by name (docs/numerics.md).
     bool by_name_only = false;
 };

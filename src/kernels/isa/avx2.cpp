@@ -5,6 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit avx2_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c};
-constinit const IsaUnit avx2_unit = make_unit({.name = "avx2", .rank = 20, .needs = needs});
+constinit const IsaUnit avx2_unit = make_unit({.name = "avx2", .rank = 20});
 }  // namespace wallaby::kernels

@@ -5,7 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit avx512_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
-    base::CpuFeature::avx512f, base::CpuFeature::avx512bw, base::CpuFeature::avx512dq, base::CpuFeature::avx512vl};
-constinit const IsaUnit avx512_unit = make_unit({.name = "avx512", .rank = 40, .needs = needs});
+constinit const IsaUnit avx512_unit = make_unit({.name = "avx512", .rank = 40});
 }  // namespace wallaby::kernels

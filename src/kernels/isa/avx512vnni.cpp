@@ -5,8 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit avx512vnni_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
-    base::CpuFeature::avx512f, base::CpuFeature::avx512bw, base::CpuFeature::avx512dq, base::CpuFeature::avx512vl,
-    base::CpuFeature::avx512vnni};
-constinit const IsaUnit avx512vnni_unit = make_unit({.name = "avx512vnni", .rank = 60, .needs = needs});
+constinit const IsaUnit avx512vnni_unit = make_unit({.name = "avx512vnni", .rank = 60});
 }  // namespace wallaby::kernels

@@ -5,7 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit avxvnni_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::avx2, base::CpuFeature::fma, base::CpuFeature::f16c,
-    base::CpuFeature::avxvnni};
-constinit const IsaUnit avxvnni_unit = make_unit({.name = "avxvnni", .rank = 30, .needs = needs});
+constinit const IsaUnit avxvnni_unit = make_unit({.name = "avxvnni", .rank = 30});
 }  // namespace wallaby::kernels

@@ -5,6 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit dotprod_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::dotprod};
-constinit const IsaUnit dotprod_unit = make_unit({.name = "dotprod", .rank = 40, .needs = needs});
+constinit const IsaUnit dotprod_unit = make_unit({.name = "dotprod", .rank = 40});
 }  // namespace wallaby::kernels

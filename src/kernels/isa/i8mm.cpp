@@ -5,6 +5,5 @@
 #include "kernels/text/table.h"
 namespace wallaby::kernels {
 extern const IsaUnit i8mm_unit;
-constexpr base::CpuFeature needs[] = {base::CpuFeature::dotprod, base::CpuFeature::i8mm};
-constinit const IsaUnit i8mm_unit = make_unit({.name = "i8mm", .rank = 60, .needs = needs});
+constinit const IsaUnit i8mm_unit = make_unit({.name = "i8mm", .rank = 60});
 }  // namespace wallaby::kernels

@@ -104,42 +104,6 @@ WALLABY_KERNEL I32 spread_bits(I32 x, int n) {
     };
     return joined(spread(0), spread(1));
 }
-// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors. Loaded one by one:
-// gathers are microcode where the processor is guarded against their leaks (Downfall), and slow on many others.
-WALLABY_KERNEL I32 load_fours(const void* table, I32 entry) {
-    int32_t at[n_lanes];
-    store_dwords(at, entry);
-    const auto four = [&](int lane) WALLABY_INLINE {
-        int32_t x;
-        std::memcpy(&x, static_cast<const uint8_t*>(table) + 4 * at[lane], 4);
-        return x;
-    };
-    const auto eight = [&](int i) WALLABY_INLINE {
-        return _mm256_setr_epi32(four(i), four(i + 1), four(i + 2), four(i + 3), four(i + 4), four(i + 5), four(i + 6),
-                                 four(i + 7));
-    };
-    return joined(eight(0), eight(8));
-}
-WALLABY_KERNEL void load_eights(const void* table, I32 entry, I32& first, I32& second) {
-    int32_t at[n_lanes];
-    store_dwords(at, entry);
-    const auto two = [&](int lane) WALLABY_INLINE {
-        const auto* entries = static_cast<const uint8_t*>(table);
-        const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(entries + 8 * at[lane]));
-        return _mm_unpacklo_epi64(low, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(entries + 8 * at[lane + 1])));
-    };
-    __m256 firsts[2], seconds[2];
-    WALLABY_UNROLL
-    for (int r = 0; r < 2; r++) {
-        const int i = 8 * r;  // lanes 0 1 4 5 and 2 3 6 7, for shuffles within halves
-        const auto low = reinterpret_cast<__m256>(_mm256_set_m128i(two(i + 4), two(i)));
-        const auto high = reinterpret_cast<__m256>(_mm256_set_m128i(two(i + 6), two(i + 2)));
-        firsts[r] = _mm256_shuffle_ps(low, high, 0x88);
-        seconds[r] = _mm256_shuffle_ps(low, high, 0xdd);
-    }
-    first = bits_of(joined(firsts[0], firsts[1]));
-    second = bits_of(joined(seconds[0], seconds[1]));
-}
 // n * w, rounded once, of sums n that began at sum_zero. w has at most 22 bits: what is taken away again is exact.
 struct SumFactor {
     F32 w, zero_times_minus_w;

@@ -56,7 +56,8 @@ WALLABY_KERNEL I32 spread_bits(I32 x, int n) {
     const auto bits = reinterpret_cast<__m512i>(splat(int32_t(n % 8 == 0 ? 0x08040201 : 0x80402010)));
     return reinterpret_cast<I32>(_mm512_movm_epi8(_mm512_test_epi8_mask(bytes, bits)));
 }
-// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors.
+// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors. Gathers: loads one
+// by one (lanes_parts.h) take about twice as long on Granite Rapids.
 WALLABY_KERNEL I32 load_fours(const void* table, I32 entry) {
     return reinterpret_cast<I32>(
         _mm512_mask_i32gather_epi32(__m512i{}, 0xffff, reinterpret_cast<__m512i>(entry), table, 4));

@@ -110,29 +110,6 @@ WALLABY_KERNEL I32 spread_bits(I32 x, int n) {
         return vreinterpretq_s32_u8(vtstq_u8(vqtbl1q_u8(vreinterpretq_u8_s32(part(x, r)), byte), bits));
     });
 }
-// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors.
-WALLABY_KERNEL I32 load_fours(const void* table, I32 entry) {
-    int32_t at[n_lanes], out[n_lanes];
-    store_dwords(at, entry);
-    for (int i = 0; i < n_lanes; i++) { std::memcpy(out + i, static_cast<const uint8_t*>(table) + 4 * at[i], 4); }
-    return load_dwords(out);
-}
-WALLABY_KERNEL void load_eights(const void* table, I32 entry, I32& first, I32& second) {
-    int32_t at[n_lanes];
-    store_dwords(at, entry);
-    int32x4_t firsts[n_registers], seconds[n_registers];
-    WALLABY_UNROLL
-    for (int r = 0; r < n_registers; r++) {
-        const auto eight = [&](int i) WALLABY_INLINE {
-            return vld1_s32(static_cast<const int32_t*>(table) + 2 * at[4 * r + i]);
-        };
-        const int32x4_t a = vcombine_s32(eight(0), eight(1)), b = vcombine_s32(eight(2), eight(3));
-        firsts[r] = vuzp1q_s32(a, b);
-        seconds[r] = vuzp2q_s32(a, b);
-    }
-    first = joined(firsts);
-    second = joined(seconds);
-}
 // n * w, rounded once, of sums n that began at sum_zero. w has at most 22 bits: what is taken away again is exact.
 struct SumFactor {
     F32 w, zero_times_minus_w;

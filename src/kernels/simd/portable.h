@@ -39,7 +39,6 @@ WALLABY_KERNEL F32 fma(const F32& a, const F32& b, const F32& c) {
 }
 #else
 using F64 [[gnu::vector_size(16)]] = double;
-using I64 [[gnu::vector_size(16)]] = int64_t;
 
 // a * b + c rounded once. The product of two f32 is exact in double; the sum is rounded to odd (Boldo and Melquiond
 // 2008), which makes the second rounding, to f32, the only one that counts. A call for all lanes: unrolled into every
@@ -55,11 +54,11 @@ using I64 [[gnu::vector_size(16)]] = int64_t;
         const F64 sum = product + addend;
         const F64 from_addend = sum - product;
         const F64 error = (product - (sum - from_addend)) + (addend - from_addend);  // exact (Knuth's two-sum)
-        const I64 bits = reinterpret_cast<I64>(sum);
-        const I64 is_inexact = (error > 0) | (error < 0);
-        const I64 is_even = -((bits & 1) ^ 1);
-        const I64 is_away = (error > 0) ^ (sum > 0);  // the exact sum lies on the side of zero
-        const I64 step = is_inexact & is_even & (is_away | 1);
+        const I64::Part bits = reinterpret_cast<I64::Part>(sum);
+        const I64::Part is_inexact = (error > 0) | (error < 0);
+        const I64::Part is_even = -((bits & 1) ^ 1);
+        const I64::Part is_away = (error > 0) ^ (sum > 0);  // the exact sum lies on the side of zero
+        const I64::Part step = is_inexact & is_even & (is_away | 1);
         const F64 odd = reinterpret_cast<F64>(bits + step);
         x[i] = float(odd[0]);
         x[i + 1] = float(odd[1]);
@@ -122,24 +121,6 @@ WALLABY_KERNEL I32 spread_bits(I32 x, int n) {
     y = (y | (y << 14)) & 0x00030003;
     y = (y | (y << 7)) & 0x01010101;
     return (y << 8) - y;
-}
-// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors.
-WALLABY_KERNEL I32 load_fours(const void* table, const I32& entry) {
-    int32_t out[n_lanes];
-    for (int i = 0; i < n_lanes; i++) {
-        std::memcpy(out + i, static_cast<const uint8_t*>(table) + 4 * lane(entry, i), 4);
-    }
-    return load_dwords(out);
-}
-WALLABY_KERNEL void load_eights(const void* table, const I32& entry, I32& first, I32& second) {
-    int32_t low[n_lanes], high[n_lanes];
-    for (int i = 0; i < n_lanes; i++) {
-        const uint8_t* at = static_cast<const uint8_t*>(table) + 8 * lane(entry, i);
-        std::memcpy(low + i, at, 4);
-        std::memcpy(high + i, at + 4, 4);
-    }
-    first = load_dwords(low);
-    second = load_dwords(high);
 }
 
 // Formats whose largest codes are of one class share the code for many columns.

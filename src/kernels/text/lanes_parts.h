@@ -20,6 +20,7 @@ using I32 = Lanes<int32_t>;
 using U32 = Lanes<uint32_t>;
 using I16 = Lanes<int16_t>;
 using Bytes = Lanes<int8_t>;
+using I64 = Lanes<int64_t>;
 
 // f of each part's number.
 template <class T, class F>
@@ -115,21 +116,16 @@ WALLABY_KERNEL T lane(const Lanes<T>& x, int i) {
     return x.p[i / Lanes<T>::n][i % Lanes<T>::n];
 }
 
-// Parts of 4 or 8 numbers; templates, because only one of the two is valid.
-template <class Part, class T>
-WALLABY_KERNEL Part part_of_all(T x) {
-    if constexpr (sizeof(Part) == 16) {
-        return Part{x, x, x, x};
+// Parts of 2, 4 or 8 numbers; templates, because only one of them is valid. f(i) is number i.
+template <class Vector, class F>
+WALLABY_KERNEL typename Vector::Part part_from(const F& f) {
+    using Part = typename Vector::Part;
+    if constexpr (Vector::n == 2) {
+        return Part{f(0), f(1)};
+    } else if constexpr (Vector::n == 4) {
+        return Part{f(0), f(1), f(2), f(3)};
     } else {
-        return Part{x, x, x, x, x, x, x, x};
-    }
-}
-template <class Part>
-WALLABY_KERNEL Part part_from(int i) {
-    if constexpr (sizeof(Part) == 16) {
-        return Part{i, i + 1, i + 2, i + 3};
-    } else {
-        return Part{i, i + 1, i + 2, i + 3, i + 4, i + 5, i + 6, i + 7};
+        return Part{f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)};
     }
 }
 // Numbers first, first + 2 and so on of two parts.
@@ -153,14 +149,24 @@ WALLABY_KERNEL Part part_of_turns(Part x, Part y, bool is_second) {
     }
 }
 
+// Lane i is f(i).
+template <class Vector, class F>
+WALLABY_KERNEL Vector from_each(const F& f) {
+    Vector y;
+    WALLABY_UNROLL
+    for (int r = 0; r < n_parts; r++) {
+        y.p[r] = part_from<Vector>([&](int i) WALLABY_INLINE { return f(Vector::n * r + i); });
+    }
+    return y;
+}
 WALLABY_KERNEL F32 splat(float x) {
-    return each<float>([=](int) WALLABY_INLINE { return part_of_all<F32::Part>(x); });
+    return from_each<F32>([=](int) WALLABY_INLINE { return x; });
 }
 WALLABY_KERNEL I32 splat(int32_t x) {
-    return each<int32_t>([=](int) WALLABY_INLINE { return part_of_all<I32::Part>(x); });
+    return from_each<I32>([=](int) WALLABY_INLINE { return x; });
 }
 WALLABY_KERNEL I32 lane_numbers() {
-    return each<int32_t>([](int r) WALLABY_INLINE { return part_from<I32::Part>(I32::n * r); });
+    return from_each<I32>([](int i) WALLABY_INLINE { return i; });
 }
 WALLABY_KERNEL F32 to_f32(const I32& x) {
     return each<float>([&](int r) WALLABY_INLINE { return __builtin_convertvector(x.p[r], F32::Part); });
@@ -219,6 +225,37 @@ WALLABY_KERNEL F32 turns(const F32& a, const F32& b) {
 }
 WALLABY_KERNEL F32 first_half_of_turns(const F32& a, const F32& b) { return turns<0>(a, b); }
 WALLABY_KERNEL F32 second_half_of_turns(const F32& a, const F32& b) { return turns<1>(a, b); }
+
+// The lanes as numbers in memory, and really there: g++ would else take each out of the register, at twice the cost.
+struct Indices {
+    uint32_t at[n_lanes];
+    WALLABY_KERNEL explicit Indices(const I32& lanes) {
+        store_any(at, lanes);
+        asm("" : "+m"(at));
+    }
+};
+template <class T>
+WALLABY_KERNEL T entry_of(const void* table, uint32_t i) {
+    T x;
+    std::memcpy(&x, static_cast<const uint8_t*>(table) + sizeof(T) * i, sizeof(T));
+    return x;
+}
+// The entries of 4 bytes that the lanes name, and of 8 bytes, whose first and last four are vectors. Loaded one by one:
+// gathers are microcode where the processor is guarded against their leaks (Downfall), and slow on many others.
+WALLABY_KERNEL I32 load_fours(const void* table, const I32& entry) {
+    const Indices indices(entry);
+    return from_each<I32>([&](int i) WALLABY_INLINE { return entry_of<int32_t>(table, indices.at[i]); });
+}
+WALLABY_KERNEL void load_eights(const void* table, const I32& entry, I32& first, I32& second) {
+    const Indices indices(entry);
+    const auto from = [&](int first_lane) WALLABY_INLINE {
+        return as<F32>(
+            from_each<I64>([&](int i) WALLABY_INLINE { return entry_of<int64_t>(table, indices.at[first_lane + i]); }));
+    };
+    const F32 low = from(0), high = from(8);
+    first = as<I32>(evens(low, high));
+    second = as<I32>(odds(low, high));
+}
 
 }  // namespace
 }  // namespace wallaby::kernels

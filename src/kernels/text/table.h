@@ -4,12 +4,14 @@
 #include "kernels/text/attention.h"
 #include "kernels/text/elementwise.h"
 #include "kernels/text/matmul.h"
+#include "kernels/text/needs.h"
 #include "kernels/text/probe.h"
 
 namespace wallaby::kernels {
 namespace {
 
-constexpr IsaUnit make_unit(Isa isa) {
+consteval IsaUnit make_unit(Isa isa) {
+    isa.needs = needs_of_options();
     Table t = {.isa = isa,
                .columns_at_once = columns_at_once,
                .wide_tiles = wide_tiles,

@@ -20,7 +20,12 @@ printf '1/2 Test #1: A.a ... Passed\\n50%% tests passed, 1 tests failed out of 2
 printf 'x_test.cpp:3: Skipped\\nno data\\n[  SKIPPED ] A.b\\nx_test.cpp:9: Skipped\\nno data\\n' \\
     > "$HOME/root/build/release/Testing/Temporary/LastTest.log\"""",
     "dpkg-query": """for package; do :; done
-case " $MISSING " in *" $package "*) exit 1 ;; *) printf installed ;; esac""",
+case " $MISSING " in
+    *" $package "*) exit 1 ;;
+    *" $package:arm64 "*) printf 'amd64 installed\\n' ;;
+    *) printf 'amd64 installed\\narm64 installed\\n' ;;
+esac""",
+    "dpkg": "echo amd64",
     "apt-get": "echo noise from apt",
     "sudo": '"$@"',
 }
@@ -86,6 +91,14 @@ class Dev(unittest.TestCase):
         self.run_dev("run")
         self.assertEqual(len([call for call in self.calls("cmake") if "--preset" in call]), 2)
 
+    def test_installs_for_another_architecture_beside_this_ones(self):
+        if os.uname().machine != "x86_64":
+            self.skipTest("only an x86-64 compiles for ARM")
+        self.run_dev("setup", MISSING="libfmt-dev:arm64")
+        self.assertEqual(self.calls("apt-get"),
+                         ["apt-get update -q", "apt-get install -y -q --no-install-recommends libfmt-dev:arm64"])
+        self.assertIn("dpkg --add-architecture arm64", self.calls("dpkg"))
+
     def test_installs_what_is_missing_and_no_more(self):
         self.run_dev("run")
         self.assertEqual(self.calls("apt-get"), [])
@@ -95,6 +108,7 @@ class Dev(unittest.TestCase):
         self.assertNotIn("noise", done.stdout)
         self.run_dev("setup", MISSING="clang-tidy")
         self.assertEqual(self.calls("apt-get")[-1], "apt-get install -y -q --no-install-recommends clang-tidy")
+        self.assertNotIn("dpkg --add-architecture arm64", self.calls("dpkg"))
         failed = self.run_dev("run", MISSING="ccache", FAIL="apt-get")
         self.assertEqual((failed.returncode, failed.stdout), (1, ""))
 
