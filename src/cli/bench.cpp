@@ -1,4 +1,6 @@
 // wallaby bench: speed, memory and load times of models, beside what the machine allows in the same seconds.
+#include <fmt/chrono.h>
+
 #include <condition_variable>
 #include <ctime>
 #include <map>
@@ -148,11 +150,7 @@ std::string describe(const gguf::WeightSource& source, const ops::Model& model) 
 }
 
 std::string utc_now() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
 void wait_for(double seconds, const std::stop_token& stop) {

@@ -72,7 +72,9 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     // A file over the limit of its size shall be an error that is reported and cleaned up after, not a signal.
+#ifdef SIGXFSZ
     std::signal(SIGXFSZ, SIG_IGN);
+#endif
     // Handlers only write: what led here may be that nothing can be allocated.
     try {
         return wallaby::cli::run(argc, argv);
