@@ -1,5 +1,5 @@
 // clang-format off
-// processor: x86_64
+// processor: x86_64|AMD64
 // options: -mavx2 -mfma -mf16c
 #include "kernels/simd/avx2.h"
 #include "kernels/text/table.h"

@@ -1,5 +1,5 @@
 // clang-format off
-// processor: x86_64
+// processor: x86_64|AMD64
 // options: -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
 #include "kernels/simd/avx512.h"
 #include "kernels/text/table.h"

@@ -1,5 +1,5 @@
 // clang-format off
-// processor: x86_64
+// processor: x86_64|AMD64
 // options: -mavx2 -mfma -mf16c -mavxvnni
 #include "kernels/simd/avxvnni.h"
 #include "kernels/text/table.h"
