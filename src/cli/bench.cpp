@@ -149,9 +149,7 @@ std::string describe(const gguf::WeightSource& source, const ops::Model& model) 
     return fmt::format("{}{} {}", model.family, sized, type);
 }
 
-std::string utc_now() {
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-}
+std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
 void wait_for(double seconds, const std::stop_token& stop) {
     std::mutex mutex;
