@@ -8,7 +8,8 @@
 //                        scale [width] f32
 //   per_256  per 256 k:  codes [width][256], starts of offset 32 per 16 codes [width][16] i32,
 //                        sums per 32 codes as pairs of i16 (0,2) (1,3) (4,6) (5,7) [width][4],
-//                        sums per 16 codes likewise, to (13,15) [width][8], scale [width] f32
+//                        sums per 16 codes likewise, to (13,15) [width][8], scale [width] f32, starts of offset 124
+//                        for all 256 [width] i32
 // A start is where an integer sum begins whose unsigned codes are too large by the offset: sum_zero - offset * sum of
 // codes. code = nearest even of x * (127 / amax), scale = amax / 127, amax the largest magnitude of the 16, 32 or 256.
 // amax below 2^-120 gives zeros; with an infinity or NaN among them the scale is NaN, so that every result is.
@@ -57,7 +58,7 @@ WALLABY_KERNEL constexpr uint64_t column_bytes(Activations kind, uint32_t n_in) 
         case Activations::bf16: return (uint64_t(n_in) + 63) / 64 * 128;
         case Activations::per_16: return uint64_t(n_in) / 16 * 24;
         case Activations::per_32: return uint64_t(n_in) / 32 * 44;
-        case Activations::per_256: return uint64_t(n_in) / 256 * 372;
+        case Activations::per_256: return uint64_t(n_in) / 256 * 376;
     }
     return 0;
 }
@@ -130,7 +131,7 @@ inline void write_per_32(const float* x, uint32_t n_in, uint8_t* group, uint32_t
 }
 
 inline void write_per_256(const float* x, uint32_t n_in, uint8_t* group, uint32_t width, uint32_t c) {
-    for (uint32_t k = 0; k < n_in; k += 256, group += uint64_t(width) * 372) {
+    for (uint32_t k = 0; k < n_in; k += 256, group += uint64_t(width) * 376) {
         I32 each[n_lanes], magnitudes{};
         for (uint32_t i = 0; i < 256; i += 16) { magnitudes = max(magnitudes, bits_of(load(x + k + i)) & 0x7fffffff); }
         const Scaled s = scaled(splat(largest(magnitudes)));
@@ -153,6 +154,7 @@ inline void write_per_256(const float* x, uint32_t n_in, uint8_t* group, uint32_
         put_pairs(group + 320 * width + 16 * c, 8, [&](uint32_t i) { return sums[2 * i] + sums[2 * i + 1]; });
         put_pairs(group + 336 * width + 32 * c, 16, [&](uint32_t i) { return sums[i]; });
         put(group + 368 * width + 4 * c, float(lane(s.scale, 0)));
+        put(group + 372 * width + 4 * c, int32_t(sum_zero - 124 * sum(sixteens)));
     }
 }
 
@@ -198,7 +200,8 @@ inline void clear_column(Activations kind, uint32_t n_in, uint8_t* group, uint32
             clear(256, 256, 64);
             clear(256, 320, 16);
             clear(256, 336, 32);
-            return clear(256, 368, 4);
+            clear(256, 368, 4);
+            return clear(256, 372, 4);
     }
 }
 

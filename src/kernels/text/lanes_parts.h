@@ -19,6 +19,7 @@ using F32 = Lanes<float>;
 using I32 = Lanes<int32_t>;
 using U32 = Lanes<uint32_t>;
 using I16 = Lanes<int16_t>;
+using U16 = Lanes<uint16_t>;
 using Bytes = Lanes<int8_t>;
 using I64 = Lanes<int64_t>;
 

@@ -10,6 +10,7 @@ using F32 [[gnu::vector_size(64)]] = float;
 using I32 [[gnu::vector_size(64)]] = int32_t;
 using U32 [[gnu::vector_size(64)]] = uint32_t;
 using I16 [[gnu::vector_size(64)]] = int16_t;
+using U16 [[gnu::vector_size(64)]] = uint16_t;
 using Bytes [[gnu::vector_size(64)]] = int8_t;
 
 // At any address.

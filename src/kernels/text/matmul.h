@@ -32,11 +32,36 @@ struct FlatMatmul {
     }
 };
 template <class Format>
-void multiply_nested(const MatmulArgs& args) {
-    using Panel = NestedPanelOf<Format>;
-    multiply_quantised<NestedSums, NestedWide, Format, Panel, 256>(args, Activations::per_256, Panel::block_bytes,
-                                                                   write_nested_panel<Format>);
-}
+struct NestedMatmul {
+    static constexpr bool is_whole = has_whole_panels<Format>();
+    static constexpr uint64_t panel_bytes = [] {
+        if constexpr (is_whole) {
+            return WholePanelOf<Format>::block_bytes;
+        } else {
+            return NestedPanelOf<Format>::block_bytes;
+        }
+    }();
+    template <template <class, int> class Narrow>
+    static void run_with(const MatmulArgs& args) {
+        constexpr Activations kind = Activations::per_256;
+        if constexpr (is_whole) {
+            using Panel = WholePanelOf<Format>;
+            multiply_quantised<Narrow, WholeWide, Format, Panel, 256>(args, kind, panel_bytes,
+                                                                      write_whole_panel<Format>);
+        } else {
+            using Panel = NestedPanelOf<Format>;
+            multiply_quantised<Narrow, NestedWide, Format, Panel, 256>(args, kind, panel_bytes,
+                                                                       write_nested_panel<Format>);
+        }
+    }
+    static void run(const MatmulArgs& args) {
+        if constexpr (has_small_products<Format>) {
+            run_with<PairSums>(args);
+        } else {
+            run_with<NestedSums>(args);
+        }
+    }
+};
 template <class Plain>
 void multiply_plain(const MatmulArgs& args) {
     const uint64_t tile_bytes = uint64_t(args.n_in) * Plain::step_bytes;
@@ -61,8 +86,8 @@ constexpr Matmul flat() {
 }
 template <class Format>
 constexpr Matmul nested() {
-    return {Activations::per_256, multiply_nested<Format>, NestedPanelOf<Format>::block_bytes,
-            narrow_columns<Format>()};
+    using M = NestedMatmul<Format>;
+    return {Activations::per_256, M::run, M::panel_bytes, narrow_columns<Format>()};
 }
 
 inline Matmul matmul(quant::Type type) {

@@ -1,6 +1,7 @@
 // Matmuls of few columns: weights are unpacked in registers as they stream by.
 //
-// int32 bounds: |dot| <= 32 * 255 * 127 < 2^21 from sum_zero on, at any time.
+// int32 bounds: |dot| <= 32 * 255 * 127 < 2^21 from sum_zero on, at any time; a whole block's sum, of formats whose
+// scaled weights fit a byte, is below 2^24 at any time and below 2^22 in the end (matmul_wide.h's Whole, PairSums).
 #pragma once
 #include "kernels/text/panels.h"
 #include "kernels/text/sums.h"
@@ -58,7 +59,7 @@ constexpr int pairs_at(int width) {
 }
 template <class Format>
 inline constexpr int pair_bytes = Format::group == 32 ? 16 : 32;
-inline constexpr int nested_scale_at = 368;  // times the width
+inline constexpr int nested_scale_at = 368, nested_start_at = 372, nested_bytes = 376;  // times the width
 
 // y and what a block of 256 adds: of the sum of its groups, and of their minima where the format has some. pairs,
 // s_act: the column's sums of activations and their scale.
@@ -76,6 +77,14 @@ WALLABY_KERNEL F32 add_nested(F32 y, F32 sum, const Scales& s, const uint8_t* pa
         scaled = sum * s.d;
     }
     return fma(scaled, splat_f32(s_act), y);
+}
+
+// The same of the sum of integers of a whole block.
+template <class Format, class Scales>
+WALLABY_KERNEL F32 add_whole(F32 y, I32 sum, const Scales& s, const uint8_t* pairs, const uint8_t* s_act) {
+    F32 number = number_of(sum);
+    if (Format::times != 1) { number = number * splat(float(Format::times)); }
+    return add_nested<Format>(y, number, s, pairs, s_act);
 }
 
 // --- Sums over a range.
@@ -119,7 +128,7 @@ struct NestedSums {
         clear<n>(y);
         for (uint32_t k = begin; k < end; k += 256) {
             const uint8_t* at = tile + uint64_t(k / 256) * Format::block_bytes;
-            const uint8_t* a = acts + uint64_t(k / 256) * (372 * n);
+            const uint8_t* a = acts + uint64_t(k / 256) * (nested_bytes * n);
             typename Format::Scales s;
             Format::scales(at, s);
             F32 sums[n];
@@ -144,6 +153,57 @@ struct NestedSums {
             for (int c = 0; c < n; c++) {
                 y[c] = add_nested<Format>(y[c], sums[c], s, a + pairs_at<Format>(n) + pair_bytes<Format> * c,
                                           a + nested_scale_at * n + 4 * c);
+            }
+        }
+    }
+};
+
+// Groups whose scaled sums are added in integers: the dots of two groups as 16-bit halves, times their scales.
+template <class Format, int n>
+struct PairSums {
+    WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* y) {
+        constexpr int n_steps = 4, fetched = (Format::block_bytes + 64 * n_steps - 1) / (64 * n_steps) * 64;
+        clear<n>(y);
+        for (uint32_t k = begin; k < end; k += 256) {
+            const uint8_t* at = tile + uint64_t(k / 256) * Format::block_bytes;
+            const uint8_t* a = acts + uint64_t(k / 256) * (nested_bytes * n);
+            Paired<Format::has_minimum> s;
+            Format::scales(at, s);
+            I32 sums[n];
+            WALLABY_UNROLL
+            for (int c = 0; c < n; c++) { sums[c] = splat(sum_zero); }
+            for (int i = 0; i < n_steps; i++) {
+                prefetch_ahead<fetched>(at + fetched * i);
+                WALLABY_UNROLL
+                for (int j = 0; j < 4; j += 2) {
+                    I32 codes[2][4];
+                    Format::unpack_at(at, i, j, Format::bits_below(j), codes[0]);
+                    Format::unpack_at(at, i, j + 1, Format::bits_below(j + 1), codes[1]);
+                    const I32 scales = s.scales[i / 2 * 4 + i % 2 + j];
+                    WALLABY_UNROLL
+                    for (int c = 0; c < n; c++) {
+                        const auto* shared =
+                            reinterpret_cast<const int8_t*>(a) + 256 * c + 16 * nested_group<16, 4>(i, j);
+                        const I32 first = dot_group<16, Format::most_below>(I32{}, codes[0], shared);
+                        const I32 second = dot_group<16, Format::most_below>(I32{}, codes[1], shared + 32);
+                        const I32 pair = (shift_right(first, Format::bits_below(j)) & 0xffff) |
+                                         (shift_left(second, 16 - Format::bits_below(j + 1)) & int32_t(0xffff0000));
+                        sums[c] = add_pair_products(sums[c], pair, scales);
+                    }
+                }
+            }
+            WALLABY_UNROLL
+            for (int c = 0; c < n; c++) {
+                const uint8_t* pairs = a + pairs_at<Format>(n) + pair_bytes<Format> * c;
+                if constexpr (Format::offset != 0) {
+                    I32 inputs{};
+                    WALLABY_UNROLL
+                    for (int i = 0; i < 8; i++) {
+                        inputs = add_pair_products(inputs, s.scales[i], splat_dword(pairs + 4 * i));
+                    }
+                    sums[c] = sums[c] - inputs * Format::offset;
+                }
+                y[c] = add_whole<Format>(y[c], sums[c], s, pairs, a + nested_scale_at * n + 4 * c);
             }
         }
     }

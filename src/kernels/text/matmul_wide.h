@@ -86,7 +86,7 @@ struct NestedWide {
         constexpr int group = Panel::group, n_together = 4;
         for (uint32_t k = args.slice.begin; k < args.slice.end; k += 256) {
             const uint8_t* at = args.tiles + uint64_t(k / 256) * block_bytes;
-            const uint8_t* a = args.acts + uint64_t(k / 256) * (372 * width);
+            const uint8_t* a = args.acts + uint64_t(k / 256) * (nested_bytes * width);
             const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 256 * args.first);
             const uint8_t* starts = in_one_register(a + 256 * width + 64 * args.first);
             F32 sums[T * n];
@@ -123,6 +123,47 @@ struct NestedWide {
                 for (int c = 0; c < n; c++) {
                     y[t * n + c] = add_nested<Panel>(y[t * n + c], sums[t * n + c], scales,
                                                      pairs + pair_bytes<Panel> * c, s_act + 4 * c);
+                }
+            }
+        }
+    }
+};
+
+// One integer sum a block, then as NestedWide.
+template <class Panel, int width>
+struct WholeWide {
+    static constexpr uint32_t block = Panel::block, block_bytes = Panel::block_bytes;
+    static constexpr int n_at_once = width <= wide_columns ? width : width / 2;
+    template <int T, int n>
+    WALLABY_KERNEL static void add(const WideArgs& args, F32* y) {
+        for (uint32_t k = args.slice.begin; k < args.slice.end; k += 256) {
+            const uint8_t* at = args.tiles + uint64_t(k / 256) * block_bytes;
+            const uint8_t* a = args.acts + uint64_t(k / 256) * (nested_bytes * width);
+            const auto* shared = in_one_register(reinterpret_cast<const int8_t*>(a) + 256 * args.first);
+            const uint8_t* starts = in_one_register(a + nested_start_at * width + 4 * args.first);
+            I32 dots[T * n];
+            WALLABY_UNROLL
+            for (int c = 0; c < n; c++) {
+                static_assert(Panel::offset == 0 || Panel::offset == 124);
+                const I32 start = Panel::offset == 0 ? splat(sum_zero) : splat_dword(starts + 4 * c);
+                WALLABY_UNROLL
+                for (int t = 0; t < T; t++) { dots[t * n + c] = start; }
+            }
+            for (int g = 0; g < 16; g++) {
+                const uint8_t* codes[T];
+                WALLABY_UNROLL
+                for (int t = 0; t < T; t++) { codes[t] = at + uint64_t(t) * args.tile_bytes + Panel::group_bytes * g; }
+                add_dot_groups<16, Panel::max_code, T, n>(codes, shared + 16 * g, 256, dots);
+            }
+            const uint8_t* pairs = in_one_register(a + pairs_at<Panel>(width) + pair_bytes<Panel> * args.first);
+            const uint8_t* s_act = in_one_register(a + nested_scale_at * width + 4 * args.first);
+            WALLABY_UNROLL
+            for (int t = 0; t < T; t++) {
+                const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
+                WALLABY_UNROLL
+                for (int c = 0; c < n; c++) {
+                    y[t * n + c] = add_whole<Panel>(y[t * n + c], dots[t * n + c], scales,
+                                                    pairs + pair_bytes<Panel> * c, s_act + 4 * c);
                 }
             }
         }

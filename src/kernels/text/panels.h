@@ -80,5 +80,57 @@ void write_nested_panel(const uint8_t* block, uint8_t* out) {
     }
 }
 
+// Weights times their groups' scales, above an offset: a block has one sum. The groups lie in ascending order.
+template <int largest_code, int code_offset, int code_times, bool with_minimum>
+struct WholePanel {
+    static constexpr int max_code = largest_code, offset = code_offset, times = code_times, group = 16;
+    static constexpr bool has_minimum = with_minimum;
+    using Scales = BlockScales<16, has_minimum>;
+    static constexpr int group_bytes = code_bytes<16, max_code>, scales_at = 16 * group_bytes;
+    static constexpr int block_bytes = scales_at + int(sizeof(Scales));
+    static constexpr uint32_t block = 256;
+    WALLABY_KERNEL static const Scales& scales(const uint8_t* at) {
+        return *reinterpret_cast<const Scales*>(at + scales_at);
+    }
+};
+template <class Format>
+using WholePanelOf =
+    WholePanel<code_class(Format::product), Format::product_offset, Format::times, Format::has_minimum>;
+
+template <class Format>
+void write_whole_panel(const uint8_t* block, uint8_t* out) {
+    using Panel = WholePanelOf<Format>;
+    prefetch_panel<Format::block_bytes>(block);
+    Paired<Format::has_minimum> s;
+    Format::scales(block, s);
+    const typename Panel::Scales& kept = s;
+    std::memcpy(out + Panel::scales_at, &kept, sizeof(kept));
+    for (int i = 0; i < 4; i++) {
+        WALLABY_UNROLL
+        for (int j = 0; j < 4; j++) {
+            const U32 pair = as<U32>(s.scales[i / 2 * 4 + i % 2 + j / 2 * 2]);
+            const U32 scale = j % 2 == 0 ? (pair & 0xffff) | (pair << 16) : (pair & 0xffff0000) | (pair >> 16);
+            // (code - offset) * scale + product_offset is no less than 0 and fits a byte, so that two of them side by
+            // side are scaled as one number of 16 bits.
+            const U16 added = as<U16>(scale) * uint16_t(-257 * Format::offset) + uint16_t(257 * Format::product_offset);
+            I32 codes[4];
+            Format::unpack_at(block, i, j, 0, codes);
+            WALLABY_UNROLL
+            for (int u = 0; u < 4; u++) { codes[u] = as<I32>(as<U16>(codes[u]) * as<U16>(scale) + added); }
+            store_codes<16, Panel::max_code>(out + Panel::group_bytes * nested_group<16, 4>(i, j), codes);
+        }
+    }
+}
+
+// Whether Format has such panels: where codes beyond 127 are multiplied in two halves, those have no gain.
+template <class Format>
+constexpr bool has_whole_panels() {
+    if constexpr (has_small_products<Format>) {
+        return takes_any_code || code_class(Format::product) < 255;
+    } else {
+        return false;
+    }
+}
+
 }  // namespace
 }  // namespace wallaby::kernels

@@ -289,15 +289,18 @@ const std::vector<quant::Type> quantised(with_kernels.begin() + 2, with_kernels.
 TEST(KernelsMatmul, ExtremeCodes) {
     for (const quant::Type type : quantised) {
         if (type == quant::Type::bf16) { continue; }
-        Case c(type, 2048, 16, 2, 3);
-        for (const uint8_t byte : {uint8_t(0xff), uint8_t(0x00), uint8_t(0x80), uint8_t(0x7f)}) {
-            fill(c, [byte] { return byte; });
-            for (size_t i = 0; i < c.x.size(); i++) { c.x[i] = i < c.n_in ? 3.0f : -3.0f; }
-            const auto expected = c.run(kernels::portable());
-            // Scales and minima of 2-bit formats cancel: 15 * 3 - 15.
-            EXPECT_LE(error_of(c, expected, kernels::portable()), 1e-6) << quant::format_of(type).name << int(byte);
-            for (const Table* table : usable_tables()) {
-                EXPECT_EQ(c.run(*table), expected) << table->isa.name << quant::format_of(type).name << int(byte);
+        for (const uint32_t n_columns : {2u, 12u}) {
+            Case c(type, 2048, 16, n_columns, 3);
+            for (const uint8_t byte : {uint8_t(0xff), uint8_t(0x00), uint8_t(0x80), uint8_t(0x7f)}) {
+                fill(c, [byte] { return byte; });
+                for (size_t i = 0; i < c.x.size(); i++) { c.x[i] = i / c.n_in % 2 == 0 ? 3.0f : -3.0f; }
+                const auto expected = c.run(kernels::portable());
+                const auto what = std::string(quant::format_of(type).name) + " " + std::to_string(byte);
+                // Scales and minima of 2-bit formats cancel: 15 * 3 - 15.
+                EXPECT_LE(error_of(c, expected, kernels::portable()), 1e-6) << what;
+                for (const Table* table : usable_tables()) {
+                    EXPECT_EQ(c.run(*table), expected) << table->isa.name << " " << what;
+                }
             }
         }
     }
