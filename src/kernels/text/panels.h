@@ -116,7 +116,7 @@ void write_whole_panel(const uint8_t* block, uint8_t* out) {
             I32 codes[4];
             Format::unpack_at(block, i, j, 0, codes);
             WALLABY_UNROLL
-            for (int u = 0; u < 4; u++) { codes[u] = as<I32>(as<U16>(codes[u]) * as<U16>(scale) + added); }
+            for (I32& four : codes) { four = as<I32>(as<U16>(four) * as<U16>(scale) + added); }
             store_codes<16, Panel::max_code>(out + Panel::group_bytes * nested_group<16, 4>(i, j), codes);
         }
     }
