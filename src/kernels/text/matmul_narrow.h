@@ -1,7 +1,7 @@
 // Matmuls of few columns: weights are unpacked in registers as they stream by.
 //
 // int32 bounds: |dot| <= 32 * 255 * 127 < 2^21 from sum_zero on, at any time; a whole block's sum, of formats whose
-// scaled weights fit a byte, is below 2^24 at any time and below 2^22 in the end (matmul_wide.h's Whole, PairSums).
+// scaled weights fit a byte, is below 2^24 at any time and below 2^22 in the end (WholeWide, PairSums).
 #pragma once
 #include "kernels/text/panels.h"
 #include "kernels/text/sums.h"
