@@ -24,9 +24,8 @@ WALLABY_KERNEL constexpr int nested_group(int i, int j) {
 // (0,2) (1,3) (4,6) ...
 template <int group, bool has_minimum>
 struct BlockScales {
-    static constexpr int n_groups = 256 / group;
     F32 d, dmin;
-    I32 minima[n_groups / 2];
+    I32 minima[256 / group / 2];
     // Of groups 4i to 4i + 3, signed bytes.
     WALLABY_KERNEL void set_minima(int i, I32 four) {
         minima[2 * i] = even_bytes(four);
@@ -35,7 +34,6 @@ struct BlockScales {
 };
 template <int group>
 struct BlockScales<group, false> {
-    static constexpr int n_groups = 256 / group;
     F32 d;
 };
 // With the scales of its groups, as numbers or as pairs like minima.
@@ -54,6 +52,8 @@ struct Paired : BlockScales<16, has_minimum> {
         scales[2 * i] = even_bytes(four);
         scales[2 * i + 1] = odd_bytes(four);
     }
+    // Of groups nested_group(i, j) and two further, j even.
+    WALLABY_KERNEL I32 of_groups(int i, int j) const { return scales[i / 2 * 4 + i % 2 + j]; }
 };
 // Both, where an offset is the minimum.
 template <class Scales>

@@ -61,17 +61,21 @@ template <class Format>
 inline constexpr int pair_bytes = Format::group == 32 ? 16 : 32;
 inline constexpr int nested_scale_at = 368, nested_start_at = 372, nested_bytes = 376;  // times the width
 
+// sum + the products of a block's numbers by pairs and a column's sums of activations, which lie at `shared`.
+template <int n_pairs>
+WALLABY_KERNEL I32 add_all_pairs(I32 sum, const I32 (&pairs)[n_pairs], const uint8_t* shared) {
+    WALLABY_UNROLL
+    for (int i = 0; i < n_pairs; i++) { sum = add_pair_products(sum, pairs[i], splat_dword(shared + 4 * i)); }
+    return sum;
+}
+
 // y and what a block of 256 adds: of the sum of its groups, and of their minima where the format has some. pairs,
 // s_act: the column's sums of activations and their scale.
 template <class Format, class Scales>
 WALLABY_KERNEL F32 add_nested(F32 y, F32 sum, const Scales& s, const uint8_t* pairs, const uint8_t* s_act) {
     F32 scaled;
     if constexpr (Format::has_minimum) {
-        I32 minima = splat(sum_zero);
-        WALLABY_UNROLL
-        for (int i = 0; i < Scales::n_groups / 2; i++) {
-            minima = add_pair_products(minima, s.minima[i], splat_dword(pairs + 4 * i));
-        }
+        const I32 minima = add_all_pairs(splat(sum_zero), s.minima, pairs);
         scaled = fma(sum, s.d, SumFactor(-s.dmin).times(minima));
     } else {
         scaled = sum * s.d;
@@ -79,12 +83,16 @@ WALLABY_KERNEL F32 add_nested(F32 y, F32 sum, const Scales& s, const uint8_t* pa
     return fma(scaled, splat_f32(s_act), y);
 }
 
-// The same of the sum of integers of a whole block.
-template <class Format, class Scales>
-WALLABY_KERNEL F32 add_whole(F32 y, I32 sum, const Scales& s, const uint8_t* pairs, const uint8_t* s_act) {
-    F32 number = number_of(sum);
-    if (Format::times != 1) { number = number * splat(float(Format::times)); }
-    return add_nested<Format>(y, number, s, pairs, s_act);
+// The sum of a whole block's integers, as add_nested takes it.
+template <class Format>
+WALLABY_KERNEL F32 number_of_block(I32 sum) {
+    const F32 number = number_of(sum);
+    return Format::times == 1 ? number : number * splat(float(Format::times));
+}
+
+// What is fetched ahead in each of n_steps steps through a block, bytes: whole cache lines.
+constexpr int fetched_per_step(int block_bytes, int n_steps) {
+    return (block_bytes + 64 * n_steps - 1) / (64 * n_steps) * 64;
 }
 
 // --- Sums over a range.
@@ -124,7 +132,7 @@ template <class Format, int n>
 struct NestedSums {
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* y) {
         constexpr int n_steps = 256 / Format::group / Format::groups_together;
-        constexpr int fetched = (Format::block_bytes + 64 * n_steps - 1) / (64 * n_steps) * 64;
+        constexpr int fetched = fetched_per_step(Format::block_bytes, n_steps);
         clear<n>(y);
         for (uint32_t k = begin; k < end; k += 256) {
             const uint8_t* at = tile + uint64_t(k / 256) * Format::block_bytes;
@@ -162,7 +170,7 @@ struct NestedSums {
 template <class Format, int n>
 struct PairSums {
     WALLABY_KERNEL static void range(const uint8_t* tile, const uint8_t* acts, uint32_t begin, uint32_t end, F32* y) {
-        constexpr int n_steps = 4, fetched = (Format::block_bytes + 64 * n_steps - 1) / (64 * n_steps) * 64;
+        constexpr int n_steps = 4, fetched = fetched_per_step(Format::block_bytes, n_steps);
         clear<n>(y);
         for (uint32_t k = begin; k < end; k += 256) {
             const uint8_t* at = tile + uint64_t(k / 256) * Format::block_bytes;
@@ -179,7 +187,7 @@ struct PairSums {
                     I32 codes[2][4];
                     Format::unpack_at(at, i, j, Format::bits_below(j), codes[0]);
                     Format::unpack_at(at, i, j + 1, Format::bits_below(j + 1), codes[1]);
-                    const I32 scales = s.scales[i / 2 * 4 + i % 2 + j];
+                    const I32 scales = s.of_groups(i, j);
                     WALLABY_UNROLL
                     for (int c = 0; c < n; c++) {
                         const auto* shared =
@@ -196,14 +204,10 @@ struct PairSums {
             for (int c = 0; c < n; c++) {
                 const uint8_t* pairs = a + pairs_at<Format>(n) + pair_bytes<Format> * c;
                 if constexpr (Format::offset != 0) {
-                    I32 inputs{};
-                    WALLABY_UNROLL
-                    for (int i = 0; i < 8; i++) {
-                        inputs = add_pair_products(inputs, s.scales[i], splat_dword(pairs + 4 * i));
-                    }
-                    sums[c] = sums[c] - inputs * Format::offset;
+                    sums[c] = sums[c] - add_all_pairs(I32{}, s.scales, pairs) * Format::offset;
                 }
-                y[c] = add_whole<Format>(y[c], sums[c], s, pairs, a + nested_scale_at * n + 4 * c);
+                y[c] = add_nested<Format>(y[c], number_of_block<Format>(sums[c]), s, pairs,
+                                          a + nested_scale_at * n + 4 * c);
             }
         }
     }

@@ -76,6 +76,22 @@ struct FlatWide {
     }
 };
 
+// y [T][n] and what a block of 256 at `at` adds with the block's activations at a: sums [T][n].
+template <class Panel, int width, int T, int n>
+WALLABY_KERNEL void add_block(const WideArgs& args, const uint8_t* at, const uint8_t* a, const F32* sums, F32* y) {
+    const uint8_t* pairs = in_one_register(a + pairs_at<Panel>(width) + pair_bytes<Panel> * args.first);
+    const uint8_t* s_act = in_one_register(a + nested_scale_at * width + 4 * args.first);
+    WALLABY_UNROLL
+    for (int t = 0; t < T; t++) {
+        const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
+        WALLABY_UNROLL
+        for (int c = 0; c < n; c++) {
+            y[t * n + c] =
+                add_nested<Panel>(y[t * n + c], sums[t * n + c], scales, pairs + pair_bytes<Panel> * c, s_act + 4 * c);
+        }
+    }
+}
+
 // As NestedSums.
 template <class Panel, int width>
 struct NestedWide {
@@ -114,17 +130,7 @@ struct NestedWide {
                     }
                 }
             }
-            const uint8_t* pairs = in_one_register(a + pairs_at<Panel>(width) + pair_bytes<Panel> * args.first);
-            const uint8_t* s_act = in_one_register(a + nested_scale_at * width + 4 * args.first);
-            WALLABY_UNROLL
-            for (int t = 0; t < T; t++) {
-                const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
-                WALLABY_UNROLL
-                for (int c = 0; c < n; c++) {
-                    y[t * n + c] = add_nested<Panel>(y[t * n + c], sums[t * n + c], scales,
-                                                     pairs + pair_bytes<Panel> * c, s_act + 4 * c);
-                }
-            }
+            add_block<Panel, width, T, n>(args, at, a, sums, y);
         }
     }
 };
@@ -155,17 +161,10 @@ struct WholeWide {
                 for (int t = 0; t < T; t++) { codes[t] = at + uint64_t(t) * args.tile_bytes + Panel::group_bytes * g; }
                 add_dot_groups<16, Panel::max_code, T, n>(codes, shared + 16 * g, 256, dots);
             }
-            const uint8_t* pairs = in_one_register(a + pairs_at<Panel>(width) + pair_bytes<Panel> * args.first);
-            const uint8_t* s_act = in_one_register(a + nested_scale_at * width + 4 * args.first);
+            F32 sums[T * n];
             WALLABY_UNROLL
-            for (int t = 0; t < T; t++) {
-                const auto& scales = Panel::scales(at + uint64_t(t) * args.tile_bytes);
-                WALLABY_UNROLL
-                for (int c = 0; c < n; c++) {
-                    y[t * n + c] = add_whole<Panel>(y[t * n + c], dots[t * n + c], scales,
-                                                    pairs + pair_bytes<Panel> * c, s_act + 4 * c);
-                }
-            }
+            for (int i = 0; i < T * n; i++) { sums[i] = number_of_block<Panel>(dots[i]); }
+            add_block<Panel, width, T, n>(args, at, a, sums, y);
         }
     }
 };

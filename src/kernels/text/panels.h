@@ -46,12 +46,12 @@ void write_flat_panel(const uint8_t* block, uint8_t* out) {
     }
 }
 
-// Groups in the order in which they are summed.
-template <int group_weights, int largest_code, bool with_minimum>
-struct NestedPanel {
+// Codes of a block of 256, group after group, and behind them what BlockOf holds.
+template <class BlockOf, int group_weights, int largest_code, bool with_minimum>
+struct BlockPanel {
     static constexpr int group = group_weights, max_code = largest_code;
     static constexpr bool has_minimum = with_minimum;
-    using Scales = Nested<group, has_minimum>;
+    using Scales = BlockOf;
     static constexpr int group_bytes = code_bytes<group, max_code>, scales_at = 256 / group * group_bytes;
     static constexpr int block_bytes = scales_at + int(sizeof(Scales));
     static constexpr uint32_t block = 256;
@@ -59,6 +59,9 @@ struct NestedPanel {
         return *reinterpret_cast<const Scales*>(at + scales_at);
     }
 };
+// Groups in the order in which they are summed.
+template <int group, int max_code, bool has_minimum>
+using NestedPanel = BlockPanel<Nested<group, has_minimum>, group, max_code, has_minimum>;
 template <class Format>
 using NestedPanelOf = NestedPanel<Format::group, code_class(Format::max_code), Format::has_minimum>;
 
@@ -81,17 +84,9 @@ void write_nested_panel(const uint8_t* block, uint8_t* out) {
 }
 
 // Weights times their groups' scales, above an offset: a block has one sum. The groups lie in ascending order.
-template <int largest_code, int code_offset, int code_times, bool with_minimum>
-struct WholePanel {
-    static constexpr int max_code = largest_code, offset = code_offset, times = code_times, group = 16;
-    static constexpr bool has_minimum = with_minimum;
-    using Scales = BlockScales<16, has_minimum>;
-    static constexpr int group_bytes = code_bytes<16, max_code>, scales_at = 16 * group_bytes;
-    static constexpr int block_bytes = scales_at + int(sizeof(Scales));
-    static constexpr uint32_t block = 256;
-    WALLABY_KERNEL static const Scales& scales(const uint8_t* at) {
-        return *reinterpret_cast<const Scales*>(at + scales_at);
-    }
+template <int max_code, int code_offset, int code_times, bool has_minimum>
+struct WholePanel : BlockPanel<BlockScales<16, has_minimum>, 16, max_code, has_minimum> {
+    static constexpr int offset = code_offset, times = code_times;
 };
 template <class Format>
 using WholePanelOf =
@@ -108,7 +103,7 @@ void write_whole_panel(const uint8_t* block, uint8_t* out) {
     for (int i = 0; i < 4; i++) {
         WALLABY_UNROLL
         for (int j = 0; j < 4; j++) {
-            const U32 pair = as<U32>(s.scales[i / 2 * 4 + i % 2 + j / 2 * 2]);
+            const U32 pair = as<U32>(s.of_groups(i, j / 2 * 2));
             const U32 scale = j % 2 == 0 ? (pair & 0xffff) | (pair << 16) : (pair & 0xffff0000) | (pair >> 16);
             // (code - offset) * scale + product_offset is no less than 0 and fits a byte, so that two of them side by
             // side are scaled as one number of 16 bits.
