@@ -19,7 +19,7 @@ import tempfile
 
 # What a port writes again, and why.
 OF_A_SYSTEM = {
-    "src/assets/joey_bytes.cpp": "the assembler's words for sections",
+    "src/assets/embedded.cpp": "the assembler's words for sections",
     "src/base/arena.cpp": "memory",
     "src/base/bytes.cpp": "files",
     "src/base/cpu.cpp": "features of ARM processors",
@@ -28,11 +28,12 @@ OF_A_SYSTEM = {
     "src/base/processor.cpp": "/proc and uname",
     "src/cli/interrupt.cpp": "signals",
     "src/cli/run.cpp": "poll",
+    "src/probe/disk.cpp": "unnamed files, the page cache",
     "src/threads/cpus.cpp": "affinity",
     "src/threads/pool.cpp": "affinity",
 }
 # Libraries that are headers, or have headers that do not depend on the system.
-LIBRARIES = ("fmt", "CLI", "nlohmann", "pcre2.h", "utf8proc.h")
+LIBRARIES = ("fmt", "CLI", "nlohmann", "toml++", "pcre2.h", "utf8proc.h")
 COMMON = ["-std=c++20", "-fsyntax-only", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Isrc",
           "-DFMT_HEADER_ONLY", "-DPCRE2_STATIC", '-DWALLABY_VERSION="0"']
 ARM_HEADERS = "/usr/aarch64-linux-gnu/include"

@@ -102,6 +102,10 @@ std::vector<Test> tests_of(const Lists& lists) {
 
 }  // namespace
 
+planner::Work work_of(const Test& test, uint32_t n_batch) {
+    return {test.n_prompt, test.n_gen, test.n_depth, test.n_seqs, n_batch};
+}
+
 std::string Test::name() const {
     std::string text = n_prompt != 0 ? fmt::format("pp{}", n_prompt) : "";
     if (n_gen != 0) { text += fmt::format("{}tg{}", text.empty() ? "" : "+", n_gen); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "planner/work.h"
 #include "quant/format.h"
 
 namespace wallaby::bench {
@@ -20,6 +21,9 @@ struct Test {
     uint64_t n_tokens() const { return uint64_t(n_seqs) * (uint64_t(n_prompt) + n_gen); }  // timed
     std::string name() const;  // "pp512", "tg128", "pp512+tg128", each with " @ d4096"
 };
+
+// What one repetition of it is.
+planner::Work work_of(const Test& test, uint32_t n_batch);
 
 struct Lists {
     std::vector<uint32_t> n_prompt = {512}, n_gen = {128};  // 0: no such test

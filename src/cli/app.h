@@ -33,6 +33,8 @@ std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
 std::function<int()> define_bench(CLI::App& app);
+std::function<int()> define_plan(CLI::App& app);
+std::function<int()> define_probe(CLI::App& app);
 
 // A line of the program's own on standard error: "wallaby: TEXT".
 void say(std::string_view text);

@@ -16,6 +16,7 @@
 #include "cli/bench_output.h"
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
+#include "cli/speed_store.h"
 #include "convert/mixes.h"
 #include "convert/synthetic.h"
 
@@ -219,6 +220,7 @@ class Bench {
         WALLABY_TRY(const Loaded loaded, load(subject, group, pool));
         note_peak();
         describe_load(subject, group, loaded, pool.size());
+        WALLABY_OK(find_speeds(loaded.runner->model(), group, pool));
         std::optional<probe::Measured> before;
         for (const bench::Test& test : group.tests) {
             if (flags_.delay > 0) {
@@ -232,6 +234,17 @@ class Bench {
             if (!output_.row(row_)) { return Error{ErrorCode::io, "standard output is closed", {}, ""}; }
             before = after;
         }
+        return {};
+    }
+
+    // Of the model's types, so that each test's time can be predicted.
+    Result<void> find_speeds(const ops::Model& model, const bench::Group& group, threads::Pool& pool) {
+        speeds_.reset();
+        if (flags_.no_probe) { return {}; }
+        WALLABY_TRY(const auto backend, request_.engine.make(pool));
+        const WantedSpeeds wanted{row_.backend, row_.isa, planner::matrix_types(model), {group.k_type, group.v_type}};
+        WALLABY_TRY(speeds_, speeds_for(wanted, pool, *backend, stop_));
+        (void)base::reset_peak_resident();
         return {};
     }
 
@@ -275,11 +288,16 @@ class Bench {
                     const std::optional<probe::Measured>& after) {
         row_.probe.reset();
         if (before && after) {
-            row_.probe = {bench::average(before->best, after->best), bench::average(before->median, after->median)};
+            row_.probe = {planner::average(before->best, after->best), planner::average(before->median, after->median)};
         }
-        row_.limit = bench::limit_of(model, row_.test, row_.n_batch, row_.k_type, row_.v_type,
-                                     row_.probe ? row_.probe->best : probe::Rates{});
+        row_.limit = planner::limit_of(model, bench::work_of(row_.test, row_.n_batch), row_.k_type, row_.v_type,
+                                       row_.probe ? row_.probe->best : planner::Rates{});
         row_.peak_rss_bytes = peak_rss_;
+        row_.prediction.reset();
+        if (!speeds_ || !row_.probe) { return; }
+        const auto predicted = planner::predict(model, bench::work_of(row_.test, row_.n_batch), row_.k_type,
+                                                row_.v_type, *speeds_, row_.probe->median);
+        if (predicted.ok()) { row_.prediction = *predicted; }
     }
 
     // Its buffer is gone when it returns, and so is what the buffer did to the peak.
@@ -304,6 +322,7 @@ class Bench {
     BenchOutput& output_;
     const std::stop_token& stop_;
     BenchRow row_;  // what is known so far of the test at hand
+    std::optional<planner::Speeds> speeds_;
     size_t n_begun_ = 0;
     uint64_t peak_rss_ = 0;  // bytes, since the load began
     const bool can_reset_ = base::reset_peak_resident();

@@ -33,7 +33,7 @@ std::string lower(std::string_view text) {
 
 Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
-void put_rates(Json& row, const std::string& suffix, const probe::Rates& rates) {
+void put_rates(Json& row, const std::string& suffix, const planner::Rates& rates) {
     row["read_bytes_per_s" + suffix] = uint64_t(rates.read_bytes_per_s);
     row["int8_ops_per_s" + suffix] = uint64_t(rates.int8_ops_per_s);
     row["bf16_ops_per_s" + suffix] = uint64_t(rates.bf16_ops_per_s);
@@ -47,6 +47,16 @@ void put_limit(Json& row, const BenchRow& r, double mean_speed) {
     row["limit_ts"] = is_known ? Json(speed) : Json(nullptr);
     row["limit_fraction"] = is_known ? Json(mean_speed / speed) : Json(nullptr);
     row["limiter"] = is_known ? Json(r.limit.limiter()) : Json(nullptr);
+}
+
+void put_prediction(Json& row, const BenchRow& r, double mean_speed) {
+    const bool is_known = r.prediction && r.prediction->seconds() > 0;
+    const double speed = is_known ? double(r.test.n_tokens()) / r.prediction->seconds() : 0;
+    row["predicted_ts"] = is_known ? Json(speed) : Json(nullptr);
+    row["predicted_fraction"] = is_known ? Json(mean_speed / speed) : Json(nullptr);
+    row["predicted_limiter"] = is_known ? Json(r.prediction->limiter()) : Json(nullptr);
+    const planner::Prediction p = r.prediction.value_or(planner::Prediction{});
+    row["predicted_seconds"] = {p.matmul_read, p.matmul_compute, p.attention, p.rows, p.waits};
 }
 
 // llama-bench's fields in its order, those that mean nothing here left out, and then ours.
@@ -86,14 +96,15 @@ Json to_json(const BenchRow& r) {
     row["bytes"] = r.limit.bytes;
     row["operations"] = r.limit.operations;
     put_limit(row, r, speed.mean);
+    put_prediction(row, r, speed.mean);
     row["load_seconds_cold"] = or_null(r.load_seconds_cold);
     row["load_seconds_warm"] = or_null(r.load_seconds_warm);
     row["peak_rss_bytes"] = r.peak_rss_bytes;
     row["planned_bytes"] = r.planned_bytes;
     row["isa"] = r.isa;
     row["use_mmap"] = r.use_mmap;
-    put_rates(row, "", r.probe ? r.probe->best : probe::Rates{});
-    put_rates(row, "_median", r.probe ? r.probe->median : probe::Rates{});
+    put_rates(row, "", r.probe ? r.probe->best : planner::Rates{});
+    put_rates(row, "_median", r.probe ? r.probe->median : planner::Rates{});
     row["test"] = r.test.name();
     return row;
 }
@@ -161,6 +172,7 @@ constexpr Column table[] = {
     {"t/s", 20, false, speed_text},
     {"limit", 10, false, [](const Json& r) { return or_dash(r["limit_ts"], 1, 2); }},
     {"%", 5, false, [](const Json& r) { return or_dash(r["limit_fraction"], 100, 1); }},
+    {"predicted", 10, false, [](const Json& r) { return or_dash(r["predicted_ts"], 1, 2); }},
     {"limiter", 7, true, [](const Json& r) { return r["limiter"].is_null() ? "-" : own_text(r["limiter"]); }},
 };
 

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/limit.h"
 #include "bench/plan.h"
+#include "planner/limit.h"
+#include "planner/predict.h"
 #include "probe/probe.h"
 
 namespace wallaby::cli {
@@ -21,7 +22,8 @@ struct BenchRow {
     bench::Test test;
     std::string test_time;        // when it began, UTC
     std::vector<double> seconds;  // of each repetition
-    bench::Limit limit;
+    planner::Limit limit;
+    std::optional<planner::Prediction> prediction;               // at the same probe's rates
     std::optional<probe::Measured> probe;                        // average of before and after
     std::optional<double> load_seconds_cold, load_seconds_warm;  // nothing: was not measured
     uint64_t peak_rss_bytes = 0, planned_bytes = 0;

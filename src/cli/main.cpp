@@ -21,6 +21,8 @@ constexpr std::array verbs{
     Verb{"synth", "write a model file with random weights", define_synth},
     Verb{"quantize", "write a model file in another weight format", define_quantize},
     Verb{"bench", "measure how fast a model runs, beside what this machine allows", define_bench},
+    Verb{"plan", "say whether a model fits a machine and how fast it will be there", define_plan},
+    Verb{"probe", "measure what this machine can do", define_probe},
 };
 
 // Short flags of several letters, as llama.cpp spells them; CLI11 would read them letter by letter.

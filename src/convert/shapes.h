@@ -36,7 +36,8 @@ Result<Shape> named_shape(std::string_view name);
 // Keys, tensor names and shapes of a file; reads its small constant tensors. The keys of split files are left out.
 Result<Shape> shape_like(const gguf::WeightSource& source);
 
-// A tokenizer for a vocabulary of any size from 355 on: SentencePiece BPE with the 256 bytes, the printable ASCII
+inline constexpr uint32_t min_placeholder_vocab = 355;
+// A tokenizer for a vocabulary of any size from that on: SentencePiece BPE with the 256 bytes, the printable ASCII
 // characters, and words over a … z, the shorter first, up to n_vocab. It encodes any text; what it decodes is no
 // language.
 void set_placeholder_tokenizer(gguf::Draft& metadata, uint32_t n_vocab);

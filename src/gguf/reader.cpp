@@ -21,6 +21,15 @@ class Cursor {
 
     uint64_t position() const { return position_; }
     uint64_t left() const { return source_.size() - position_; }
+    // Whether n more bytes, or n times `size`, are left.
+    bool has(uint64_t n, uint64_t size = 1) {
+        const auto n_bytes = base::checked_mul(n, size);
+        if (n_bytes && *n_bytes <= left()) { return true; }
+        ended_early_ = n_bytes && *n_bytes <= limits_.max_header_bytes - std::min(position_, limits_.max_header_bytes);
+        return false;
+    }
+    // Whether the bytes ended where more of them, within the limits, could have gone on.
+    bool ended_early() const { return ended_early_; }
     const uint8_t* at(uint64_t position) const { return bytes_.get() + position; }
     // The bytes up to the position, given away.
     Result<HeaderBytes> take() {
@@ -30,11 +39,7 @@ class Cursor {
 
     // Makes the next n bytes available and moves past them; `what` names them in the error.
     Result<void> skip(uint64_t n, std::string_view what) {
-        if (n > left()) {
-            return fail_at(position_,
-                           fmt::format("{} needs {} bytes, but only {} are left in the file", what, n, left()),
-                           damaged);
-        }
+        if (!has(n)) { return too_much(position_, fmt::format("{} needs {} bytes", what, n)); }
         const uint64_t end = position_ + n;
         if (end > limits_.max_header_bytes) {
             return fail_at(position_,
@@ -74,6 +79,16 @@ class Cursor {
         return Error{ErrorCode::format, std::move(what), {source_.name(), "", offset}, std::string(remedy)};
     }
 
+    // Of a claim that has() has denied.
+    Error too_much(uint64_t offset, std::string_view claim) const {
+        if (limits_.data_may_be_missing && !ended_early_) {
+            return fail_at(offset,
+                           fmt::format("{}, but a header of at most {} bytes is read", claim, limits_.max_header_bytes),
+                           "");
+        }
+        return fail_at(offset, fmt::format("{}, but only {} bytes are left in the file", claim, left()), damaged);
+    }
+
   private:
     Result<void> resize(uint64_t n_bytes) {
         void* resized = std::realloc(bytes_.get(), n_bytes);
@@ -94,6 +109,7 @@ class Cursor {
     HeaderBytes bytes_;
     uint64_t n_bytes_ = 0;
     uint64_t position_ = 0;
+    bool ended_early_ = false;
 };
 
 // A value's place; its bytes are bound to it when the header has stopped growing.
@@ -121,12 +137,8 @@ Result<void> read_array(Cursor& in, Value& value) {
     if (size == 0 && value.element != ValueType::string) {
         return in.fail_at(start, fmt::format("has elements of unknown type {}", element), "");
     }
-    const auto n_bytes = base::checked_mul(value.count, size == 0 ? 8 : size);
-    if (!n_bytes || *n_bytes > in.left()) {
-        return in.fail_at(start,
-                          fmt::format("claims {} elements of type {}, but only {} bytes are left in the file",
-                                      value.count, name_of(value.element), in.left()),
-                          damaged);
+    if (!in.has(value.count, size == 0 ? 8 : size)) {
+        return in.too_much(start, fmt::format("claims {} elements of type {}", value.count, name_of(value.element)));
     }
     if (size == 0) {
         for (uint64_t i = 0; i < value.count; i++) {
@@ -134,10 +146,11 @@ Result<void> read_array(Cursor& in, Value& value) {
         }
         return {};
     }
-    WALLABY_OK(in.skip(*n_bytes, "its elements"));
+    const uint64_t n_bytes = value.count * size;
+    WALLABY_OK(in.skip(n_bytes, "its elements"));
     if (value.element == ValueType::boolean) {
-        const uint8_t* first = in.at(in.position() - *n_bytes);
-        if (std::any_of(first, first + *n_bytes, [](uint8_t b) { return b > 1; })) {
+        const uint8_t* first = in.at(in.position() - n_bytes);
+        if (std::any_of(first, first + n_bytes, [](uint8_t b) { return b > 1; })) {
             return in.fail_at(start, "holds a bool that is neither 0 nor 1", "");
         }
     }
@@ -240,8 +253,10 @@ Result<void> index_tensors(File& file, const std::vector<uint64_t>& records, con
                  ""};
 }
 
-// Offsets become file offsets; every tensor must be aligned, inside the file, and apart from the others.
-Result<void> place_tensors(File& file, const std::vector<uint64_t>& records, const base::ByteSource& source) {
+// Offsets become file offsets; every tensor must be aligned, inside the file unless its data may lack, and apart from
+// the others.
+Result<void> place_tensors(File& file, const std::vector<uint64_t>& records, const base::ByteSource& source,
+                           const Limits& limits) {
     const auto refuse = [&](size_t i, std::string what, std::string_view remedy = "") {
         return Error{ErrorCode::format,
                      std::move(what),
@@ -256,7 +271,7 @@ Result<void> place_tensors(File& file, const std::vector<uint64_t>& records, con
         }
         const auto begin = base::checked_add(file.data_offset, tensor.offset);
         const auto end = begin ? base::checked_add(*begin, tensor.n_bytes) : std::nullopt;
-        if (!end || *end > source.size()) {
+        if (!end || (!limits.data_may_be_missing && *end > source.size())) {
             return refuse(i,
                           fmt::format("its {} bytes from data offset {} end beyond the file's {} bytes", tensor.n_bytes,
                                       tensor.offset, source.size()),
@@ -278,22 +293,7 @@ Result<void> place_tensors(File& file, const std::vector<uint64_t>& records, con
     return {};
 }
 
-}  // namespace
-
-std::string Tensor::shape() const {
-    std::string out = std::to_string(dims[0]);
-    for (uint32_t i = 1; i < n_dims; i++) { out += fmt::format(" x {}", dims[i]); }
-    return out;
-}
-
-const Tensor* File::find(std::string_view name) const {
-    const auto name_of = [this](uint32_t i) -> std::string_view { return tensors[i].name; };
-    const auto it = std::ranges::lower_bound(by_name, name, {}, name_of);
-    return it == by_name.end() || name_of(*it) != name ? nullptr : &tensors[*it];
-}
-
-Result<File> read_file(const base::ByteSource& source, const Limits& limits) {
-    Cursor in(source, limits);
+Result<File> read_header(Cursor& in, const base::ByteSource& source, const Limits& limits) {
     File file;
     WALLABY_TRY(const uint32_t magic, in.number<uint32_t>("the magic number"));
     if (magic != 0x46554747u) {
@@ -315,10 +315,10 @@ Result<File> read_file(const base::ByteSource& source, const Limits& limits) {
     }
     WALLABY_TRY(const uint64_t n_tensors, in.number<uint64_t>("the tensor count"));
     WALLABY_TRY(const uint64_t n_kv, in.number<uint64_t>("the key count"));
-    if (n_tensors > limits.max_tensors || n_tensors > in.left() / min_tensor_bytes) {
+    if (n_tensors > limits.max_tensors || !in.has(n_tensors, min_tensor_bytes)) {
         return in.fail_at(8, fmt::format("claims {} tensors in {} bytes", n_tensors, source.size()), damaged);
     }
-    if (n_kv > limits.max_kv || n_kv > in.left() / min_kv_bytes) {
+    if (n_kv > limits.max_kv || !in.has(n_kv, min_kv_bytes)) {
         return in.fail_at(16, fmt::format("claims {} keys in {} bytes", n_kv, source.size()), damaged);
     }
     std::vector<Place> places;
@@ -356,8 +356,37 @@ Result<File> read_file(const base::ByteSource& source, const Limits& limits) {
     const auto data_offset = base::checked_align(header_end, file.alignment);
     if (!data_offset) { return in.fail_at(header_end, "the data's place overflows", ""); }
     file.data_offset = *data_offset;
-    WALLABY_OK(place_tensors(file, records, source));
+    WALLABY_OK(place_tensors(file, records, source, limits));
     return file;
+}
+
+}  // namespace
+
+std::string Tensor::shape() const {
+    std::string out = std::to_string(dims[0]);
+    for (uint32_t i = 1; i < n_dims; i++) { out += fmt::format(" x {}", dims[i]); }
+    return out;
+}
+
+const Tensor* File::find(std::string_view name) const {
+    const auto name_of = [this](uint32_t i) -> std::string_view { return tensors[i].name; };
+    const auto it = std::ranges::lower_bound(by_name, name, {}, name_of);
+    return it == by_name.end() || name_of(*it) != name ? nullptr : &tensors[*it];
+}
+
+Result<File> read_file(const base::ByteSource& source, const Limits& limits) {
+    Cursor in(source, limits);
+    return read_header(in, source, limits);
+}
+
+Result<std::optional<File>> read_beginning(const base::ByteSource& source, const Limits& limits) {
+    Limits of_header = limits;
+    of_header.data_may_be_missing = true;
+    Cursor in(source, of_header);
+    auto file = read_header(in, source, of_header);
+    if (!file.ok() && in.ended_early()) { return std::optional<File>(); }
+    WALLABY_TRY(File complete, std::move(file));
+    return std::optional<File>(std::move(complete));
 }
 
 }  // namespace wallaby::gguf

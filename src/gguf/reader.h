@@ -13,6 +13,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct Limits {
     uint64_t max_key_bytes = 65535;                   // the format's
     uint64_t max_shards = 512;                        // files of a set, each held open; real sets stay below 200
     uint64_t max_tensor_name_bytes = 63;              // what every reader takes: 64 with the zero that ggml adds
+    bool data_may_be_missing = false;  // tensors may lie beyond the file's end: only the header is wanted
 };
 
 struct File {
@@ -59,5 +61,8 @@ struct File {
 
 // Reads as much of the source as the header needs. Does not read tensor data.
 Result<File> read_file(const base::ByteSource& source, const Limits& limits = {});
+// The same of a file's beginning: nothing where the bytes end inside the header, and more of them could complete it.
+// limits.data_may_be_missing is taken as set.
+Result<std::optional<File>> read_beginning(const base::ByteSource& source, const Limits& limits);
 
 }  // namespace wallaby::gguf

@@ -18,13 +18,9 @@ constexpr uint64_t max_iterations = 1u << 30;  // of one chunk
 
 Error cancelled() { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
 
-struct Summary {
-    double best = 0, median = 0;
-};
-
-Summary summary_of(std::vector<double> rates) {
+Spread summary_of(std::vector<double> rates) {
     std::ranges::sort(rates);
-    return {rates.back(), rates[rates.size() / 2]};
+    return {rates.front(), rates[rates.size() / 2], rates.back()};
 }
 
 template <class Work>
@@ -39,7 +35,7 @@ class Probe {
     Probe(threads::Pool& pool, const Options& options, const std::stop_token& stop)
         : pool_(pool), options_(options), stop_(stop) {}
 
-    Result<Summary> read() const {
+    Result<Spread> read() const {
         const uint64_t piece_bytes = std::max(min_piece_bytes, buffer_bytes() / (4 * pool_.size()) / 64 * 64);
         const uint64_t n_pieces = std::max<uint64_t>(1, buffer_bytes() / piece_bytes);
         WALLABY_TRY(base::Arena arena, base::Arena::create(n_pieces * piece_bytes));
@@ -59,8 +55,8 @@ class Probe {
         return repeat([&] { return double(n_passes * n_pieces * piece_bytes) / pass(n_passes); });
     }
 
-    Result<Summary> compute(Loops::Compute loop, double ops_per_iteration) const {
-        if (loop == nullptr) { return Summary{}; }
+    Result<Spread> compute(Loops::Compute loop, double ops_per_iteration) const {
+        if (loop == nullptr) { return Spread{}; }
         const uint64_t n_chunks = chunks_per_thread * pool_.size();
         const auto run = [&](uint64_t n_iterations) {
             return seconds_of(
@@ -81,7 +77,7 @@ class Probe {
                                           : read_buffer_bytes(base::l3_bytes(), base::available_memory());
     }
     template <class Rate>
-    Result<Summary> repeat(const Rate& rate) const {
+    Result<Spread> repeat(const Rate& rate) const {
         std::vector<double> rates;
         for (uint32_t i = 0; i < std::max(1u, options_.n_repetitions); i++) {
             rates.push_back(rate());
@@ -102,13 +98,17 @@ uint64_t read_buffer_bytes(std::optional<uint64_t> l3_bytes, std::optional<uint6
     return available_bytes ? std::min(wanted, *available_bytes / 8) : wanted;
 }
 
+Result<Spread> measure_read(threads::Pool& pool, const Options& options, const std::stop_token& stop) {
+    return Probe(pool, options, stop).read();
+}
+
 Result<Measured> measure(threads::Pool& pool, const Options& options, const std::stop_token& stop) {
     const Probe probe(pool, options, stop);
     const Loops& loops = options.loops;
-    WALLABY_TRY(const Summary read, probe.read());
-    WALLABY_TRY(const Summary int8, probe.compute(loops.int8, loops.int8_ops_per_iteration));
-    WALLABY_TRY(const Summary bf16, probe.compute(loops.bf16, loops.bf16_ops_per_iteration));
-    WALLABY_TRY(const Summary f32, probe.compute(loops.f32, loops.f32_ops_per_iteration));
+    WALLABY_TRY(const Spread read, probe.read());
+    WALLABY_TRY(const Spread int8, probe.compute(loops.int8, loops.int8_ops_per_iteration));
+    WALLABY_TRY(const Spread bf16, probe.compute(loops.bf16, loops.bf16_ops_per_iteration));
+    WALLABY_TRY(const Spread f32, probe.compute(loops.f32, loops.f32_ops_per_iteration));
     return Measured{{read.best, int8.best, bf16.best, f32.best}, {read.median, int8.median, bf16.median, f32.median}};
 }
 

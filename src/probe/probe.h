@@ -8,20 +8,14 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "planner/rates.h"
 #include "threads/pool.h"
 
 namespace wallaby::probe {
 
-// Per second, by all threads. 0: was not measured, or this machine has no such instruction. A multiply-add counts as
-// two operations.
-struct Rates {
-    double read_bytes_per_s = 0;
-    double int8_ops_per_s = 0, bf16_ops_per_s = 0, f32_ops_per_s = 0;
-};
-
 // Of several repetitions. The best is what the machine can do, the median what it mostly did.
 struct Measured {
-    Rates best, median;
+    planner::Rates best, median;
 };
 
 // The loops that are timed, each as fast as its instruction set allows. Thread-safe. What they return depends on every
@@ -50,6 +44,13 @@ struct Options {
 // Eight times the L3 cache, so that next to nothing is read from it; 512 MiB where its size is unknown; at most an
 // eighth of the memory that is available.
 uint64_t read_buffer_bytes(std::optional<uint64_t> l3_bytes, std::optional<uint64_t> available_bytes);
+
+// A rate, over several repetitions: how far they lie apart says how steady the machine is.
+struct Spread {
+    double worst = 0, median = 0, best = 0;
+};
+// Bytes read from memory per second. Takes about n_repetitions × seconds.
+Result<Spread> measure_read(threads::Pool& pool, const Options& options, const std::stop_token& stop);
 
 // Takes about 4 × n_repetitions × seconds, and the buffer's memory meanwhile.
 Result<Measured> measure(threads::Pool& pool, const Options& options, const std::stop_token& stop);

@@ -1,4 +1,5 @@
-// Any bytes at all as a GGUF file: it is refused with an Error or opened, and then everything it offers can be read.
+// Any bytes at all as a GGUF file, and as the beginning of one: it is refused with an Error or opened, and then
+// everything it offers can be read.
 #include <cstdint>
 #include <memory>
 #include <numeric>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "gguf/header.h"
 #include "gguf/weight_source.h"
 
 namespace {
@@ -61,6 +63,12 @@ void touch_key(const gguf::Metadata& metadata, const gguf::Metadata::Entry& entr
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto bytes = std::make_unique<base::MemorySource>(std::span(data, size), "fuzz");
     const auto opened = gguf::open_gguf(std::move(bytes));
+    // Of the header alone less is asked, so that whatever opens whole opens so too.
+    const auto header = gguf::open_gguf_header(std::make_unique<base::MemorySource>(std::span(data, size), "fuzz"));
+    const auto beginning = gguf::read_beginning(base::MemorySource(std::span(data, size), "fuzz"), {});
+    touch(header);
+    touch(beginning);
+    if (opened.ok() && !(header.ok() && beginning.ok() && beginning.value().has_value())) { __builtin_trap(); }
     if (!opened.ok()) {
         touch(opened);
         return 0;

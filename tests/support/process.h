@@ -29,6 +29,8 @@ struct RunOptions {
 
 inline Ran run_program(const std::vector<std::string>& words, const RunOptions& options = {}) {
     int in[2], out[2], err[2];
+    // What a program keeps between runs is no business of the user's own.
+    ::setenv("XDG_CACHE_HOME", (::testing::TempDir() + "wallaby_test_cache").c_str(), 1);
     if (::pipe(in) != 0 || ::pipe(out) != 0 || ::pipe(err) != 0) { return {}; }
     std::vector<char*> argv;
     for (const std::string& word : words) { argv.push_back(const_cast<char*>(word.c_str())); }

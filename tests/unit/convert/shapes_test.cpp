@@ -28,11 +28,31 @@ uint64_t n_weights(const Shape& shape) {
 // The parameter counts that the models' publishers give (safetensors headers on Hugging Face).
 TEST(ConvertShapes, ParametersOfThePublishedModels) {
     const std::pair<const char*, uint64_t> published[] = {
-        {"tinyllama-1.1b", 1100048384}, {"llama-3.2-1b", 1235814400},   {"llama-2-7b", 6738415616},
-        {"llama-3.1-8b", 8030261248},   {"mistral-7b", 7248023552},     {"mixtral-8x7b", 46702792704},
-        {"qwen2.5-0.5b", 494032768},    {"qwen2.5-7b", 7615616512},     {"qwen3-0.6b", 596049920},
-        {"qwen3-8b", 8190735360},       {"qwen3-30b-a3b", 30532122624}, {"gemma-3-1b", 999885952},
-        {"gemma-2-2b", 2614341888},     {"phi-3-mini", 3821079552},     {"gpt-oss-20b", 20914757184},
+        {"tinyllama-1.1b", 1100048384},
+        {"llama-3.2-1b", 1235814400},
+        {"llama-2-7b", 6738415616},
+        {"llama-3.1-8b", 8030261248},
+        {"mistral-7b", 7248023552},
+        {"mixtral-8x7b", 46702792704},
+        {"qwen2.5-0.5b", 494032768},
+        {"qwen2.5-7b", 7615616512},
+        {"qwen3-0.6b", 596049920},
+        {"qwen3-8b", 8190735360},
+        {"qwen3-30b-a3b", 30532122624},
+        {"gemma-3-1b", 999885952},
+        {"gemma-2-2b", 2614341888},
+        {"phi-3-mini", 3821079552},
+        {"gpt-oss-20b", 20914757184},
+        {"llama-1-7b", 6738415616},
+        {"llama-1-13b", 13015864320},
+        {"llama-1-33b", 32528943616},
+        {"llama-1-65b", 65285660672},
+        {"llama-2-13b", 13015864320},
+        {"llama-2-70b", 68976648192},
+        {"llama-3.1-70b", 70553706496},
+        {"llama-3.2-3b", 3212749824},
+        {"olmo-2-7b", 7298617344},
+        {"gpt2", 124439808},
     };
     for (const auto& [name, n] : published) { EXPECT_EQ(n_weights(must(named_shape(name))), n) << name; }
 }

@@ -60,7 +60,7 @@ inline std::vector<Case> key_cases() {
     return {
         {"key_length_max", one_key().put(max64).bytes("key and more").done(), "", 32, "needs 18446744073709551615"},
         {"key_length_2_63", one_key().put(uint64_t(1) << 63).bytes("key and more").done(), "", 32, "a key needs"},
-        {"key_beyond_end", one_key().put(uint64_t(13)).bytes("key and more").done(), "", 32, "only 12 are left"},
+        {"key_beyond_end", one_key().put(uint64_t(13)).bytes("key and more").done(), "", 32, "only 12 bytes are left"},
         {"key_empty", u8(""), "", 24, "a key of 0 bytes"},
         {"key_too_long", u8(long_key), "", 24, "a key of 65536 bytes"},
         {"key_with_nul", u8(std::string_view("a\0b", 3)), "", 24, "control characters"},
@@ -73,9 +73,9 @@ inline std::vector<Case> key_cases() {
         {"string_length_max", one_key().key("k", ValueType::string).put(max64).bytes("text").done(), "key 'k'", 45,
          "its value needs 18446744073709551615 bytes"},
         {"string_1_gib", one_key().key("k", ValueType::string).put(uint64_t(1) << 30).bytes("text").done(), "key 'k'",
-         45, "only 4 are left"},
+         45, "only 4 bytes are left"},
         {"string_one_beyond", one_key().key("k", ValueType::string).put(uint64_t(5)).bytes("text").done(), "key 'k'",
-         45, "only 4 are left"},
+         45, "only 4 bytes are left"},
     };
 }
 

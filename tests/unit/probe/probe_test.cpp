@@ -28,7 +28,8 @@ TEST(ProbeMeasure, PortableLoopsMeasureSomething) {
     threads::Pool pool(2);
     const Measured m = must(
         measure(pool, {.loops = portable_loops(), .seconds = 0.002, .n_repetitions = 3, .buffer_bytes = 8 * mib}, {}));
-    for (const auto member : {&Rates::read_bytes_per_s, &Rates::int8_ops_per_s, &Rates::f32_ops_per_s}) {
+    for (const auto member :
+         {&planner::Rates::read_bytes_per_s, &planner::Rates::int8_ops_per_s, &planner::Rates::f32_ops_per_s}) {
         EXPECT_GT(m.median.*member, 0);
         EXPECT_GE(m.best.*member, m.median.*member);
     }

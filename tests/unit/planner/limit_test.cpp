@@ -1,5 +1,5 @@
 // Limits of a model whose sizes are worked out here by hand.
-#include "bench/limit.h"
+#include "planner/limit.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 namespace {
 
 using namespace wallaby;
-using namespace wallaby::bench;
+using namespace wallaby::planner;
 using namespace wallaby::testing;
 using quant::Type;
 
@@ -28,20 +28,19 @@ const ops::Model& q8_0() {
     return model;
 }
 
-Limit limit(const bench::Test& test, const probe::Rates& rates, const ops::Model& model = q8_0(),
-            Type k_type = Type::f16, uint32_t n_batch = 256) {
-    return limit_of(model, test, n_batch, k_type, Type::f16, rates);
+Limit limit(const Work& work, const Rates& rates, const ops::Model& model = q8_0(), Type k_type = Type::f16) {
+    return limit_of(model, work, k_type, Type::f16, rates);
 }
 
-TEST(BenchLimit, MatmulsOverQuantisedWeightsAreDoneAtTheInt8Rate) {
-    const probe::Rates rates{.int8_ops_per_s = 1e6};
+TEST(PlannerLimit, MatmulsOverQuantisedWeightsAreDoneAtTheInt8Rate) {
+    const Rates rates{.int8_ops_per_s = 1e6};
     const Limit decode = limit({0, 3, 0, 1}, rates);
     EXPECT_NEAR(decode.seconds(), 3 * 2 * (body_macs + head_macs) / 1e6, 1e-12);
     EXPECT_EQ(decode.limiter(), "int8");
     // A prompt has logits for its last row alone, however it is cut; the last feed-forward is of that row too.
     constexpr double ffn_macs = 3 * 64 * 96;
     for (const uint32_t n_batch : {10u, 4u, 1u}) {
-        EXPECT_NEAR(limit({10, 0, 0, 1}, rates, q8_0(), Type::f16, n_batch).seconds(),
+        EXPECT_NEAR(limit({10, 0, 0, 1, n_batch}, rates).seconds(),
                     2 * (10 * (body_macs - ffn_macs) + ffn_macs + head_macs) / 1e6, 1e-12);
     }
     for (const Type type : {Type::f32, Type::f16, Type::bf16}) {
@@ -52,7 +51,7 @@ TEST(BenchLimit, MatmulsOverQuantisedWeightsAreDoneAtTheInt8Rate) {
     }
 }
 
-TEST(BenchLimit, WeightsInBf16CountAtTheirRateWhereThereIsOne) {
+TEST(PlannerLimit, WeightsInBf16CountAtTheirRateWhereThereIsOne) {
     const ops::Model model = model_of({.type = Type::bf16});
     const Limit native = limit({0, 3, 0, 1}, {.bf16_ops_per_s = 1e6, .f32_ops_per_s = 1e15}, model);
     EXPECT_NEAR(native.bf16_seconds, 3 * 2 * (body_macs + head_macs) / 1e6, 1e-12);
@@ -61,11 +60,11 @@ TEST(BenchLimit, WeightsInBf16CountAtTheirRateWhereThereIsOne) {
     EXPECT_EQ(limit({0, 3, 0, 1}, {.bf16_ops_per_s = 1e6}, model_of({.type = Type::f16})).bf16_seconds, 0);
 }
 
-TEST(BenchLimit, AttentionIsDoneAtTheRateOfItsKeys) {
+TEST(PlannerLimit, AttentionIsDoneAtTheRateOfItsKeys) {
     constexpr double seen = 1000;  // keys more, for the same token
     constexpr double products = 2 * n_layers * 4 * 16 * seen;
-    const probe::Rates f32{.f32_ops_per_s = 1e6}, int8{.int8_ops_per_s = 1e6};
-    const auto more = [&](const probe::Rates& rates, Type k_type) {
+    const Rates f32{.f32_ops_per_s = 1e6}, int8{.int8_ops_per_s = 1e6};
+    const auto more = [&](const Rates& rates, Type k_type) {
         return limit({0, 1, 1000, 1}, rates, q8_0(), k_type).seconds() -
                limit({0, 1, 0, 1}, rates, q8_0(), k_type).seconds();
     };
@@ -75,10 +74,10 @@ TEST(BenchLimit, AttentionIsDoneAtTheRateOfItsKeys) {
     EXPECT_NEAR(more(int8, Type::q8_0), products / 1e6, 1e-12);
 }
 
-TEST(BenchLimit, BytesAreWeightsAndStatesOnceAStep) {
-    const probe::Rates rates{.read_bytes_per_s = 1e9};
-    const auto bytes = [&](const bench::Test& test) {
-        const Limit l = limit(test, rates);
+TEST(PlannerLimit, BytesAreWeightsAndStatesOnceAStep) {
+    const Rates rates{.read_bytes_per_s = 1e9};
+    const auto bytes = [&](const Work& work) {
+        const Limit l = limit(work, rates);
         EXPECT_NEAR(l.seconds(), double(l.bytes) / 1e9, 1e-15);
         EXPECT_EQ(l.limiter(), "read");
         return double(l.bytes);
@@ -91,19 +90,19 @@ TEST(BenchLimit, BytesAreWeightsAndStatesOnceAStep) {
     EXPECT_EQ(bytes({0, 1, 100, 4}), weights + 4 * (own + 100 * kv_bytes));
     EXPECT_EQ(bytes({0, 2, 0, 1}), 2 * (weights + own) + kv_bytes);
     EXPECT_EQ(bytes({8, 0, 0, 1}), weights + 8 * own);
-    // In two steps, of which the first has no logits: no head, no last feed-forward, no norms before them.
+    // In two batches, of which the first has no logits: no head, no last feed-forward, no norms before them.
     constexpr double last = (3 * 64 * 96 + head_macs) * q8_0_bytes + 2 * 64 * 4;
-    const Limit halves = limit({8, 0, 0, 1}, rates, q8_0(), Type::f16, 4);
+    const Limit halves = limit({8, 0, 0, 1, 4}, rates);
     EXPECT_EQ(double(halves.bytes), 2 * weights - last + 8 * own + 4 * kv_bytes);
 }
 
-TEST(BenchLimit, AnOpTakesTheLongerOfReadingAndComputing) {
+TEST(PlannerLimit, AnOpTakesTheLongerOfReadingAndComputing) {
     const Limit alone = limit({0, 4, 50, 1}, {.read_bytes_per_s = 1e9, .int8_ops_per_s = 1e15, .f32_ops_per_s = 1e15});
     EXPECT_EQ(alone.int8_seconds, 0);
     EXPECT_LT(alone.f32_seconds, 1e-6 * alone.read_seconds);  // ops without bytes
     // 4 rows: at 2 operations a row and weight, the matmuls' two times are equal at 8 ÷ (34/32) operations a byte.
     for (const double factor : {0.9, 1.1}) {
-        const probe::Rates rates{
+        const Rates rates{
             .read_bytes_per_s = 1e9, .int8_ops_per_s = factor * 8 / q8_0_bytes * 1e9, .f32_ops_per_s = 1e15};
         const Limit l = limit({0, 1, 0, 4}, rates);
         EXPECT_EQ(l.limiter(), factor < 1 ? "int8" : "read");
@@ -112,7 +111,7 @@ TEST(BenchLimit, AnOpTakesTheLongerOfReadingAndComputing) {
     EXPECT_EQ(limit({8, 4, 0, 1}, {}).seconds(), 0);
 }
 
-TEST(BenchLimit, ExpertsThatAreNotHitAreNotRead) {
+TEST(PlannerLimit, ExpertsThatAreNotHitAreNotRead) {
     const ops::Model model = model_of({.n_expert = 8, .n_used = 2});
     const auto bytes = [&](uint32_t n_seqs) { return double(limit({0, 1, 0, n_seqs}, {}, model).bytes); };
     constexpr double expert = n_layers * 3 * 64 * 96 * 4, own = 64 * 4 + 2 * kv_bytes;
@@ -120,8 +119,8 @@ TEST(BenchLimit, ExpertsThatAreNotHitAreNotRead) {
     EXPECT_NEAR(bytes(2) - bytes(1), 1.5 * expert + own, 6);
 }
 
-TEST(BenchLimit, AverageOfTwoProbes) {
-    const probe::Rates r = average({1, 2, 3, 4}, {3, 6, 9, 12});
+TEST(PlannerLimit, AverageOfTwoProbes) {
+    const Rates r = average({1, 2, 3, 4}, {3, 6, 9, 12});
     EXPECT_EQ(r.read_bytes_per_s, 2);
     EXPECT_EQ(r.int8_ops_per_s, 4);
     EXPECT_EQ(r.bf16_ops_per_s, 6);

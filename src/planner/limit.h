@@ -1,16 +1,16 @@
-// What a test cannot be faster than: the bytes that it moves and the operations that it does, by ops/cost.h, over
+// What work cannot be faster than: the bytes that it moves and the operations that it does, by ops/cost.h, over
 // rates that were measured beside it.
 #pragma once
 #include <cstdint>
 #include <string_view>
 
-#include "bench/plan.h"
 #include "ops/program.h"
-#include "probe/probe.h"
+#include "planner/rates.h"
+#include "planner/work.h"
 
-namespace wallaby::bench {
+namespace wallaby::planner {
 
-// What one repetition of a test moves and computes, and the seconds that this takes at least.
+// What work moves and computes, and the seconds that this takes at least.
 struct Limit {
     // Weights and states, each once a step at best. Activations count as no bytes: they stay in the caches.
     uint64_t bytes = 0;
@@ -23,15 +23,11 @@ struct Limit {
     std::string_view limiter() const;  // "read", "int8", "bf16" or "f32": where most of the time goes
 };
 
-// Of the model's first program; the steps at the test's depth are left out, as they are not timed. Matmuls over
+// Of the model's first program. Matmuls over
 // quantised weights, and the products with quantised keys, are done at the int8 rate; everything else, weights in F32,
 // F16 and BF16 among it, at the f32 rate, because logits are defined in float32 (docs/numerics.md). Where there is a
 // bf16 rate, native products of bf16 numbers were asked for, and weights in BF16 count at that. Experts are thought to
 // be chosen at random. A rate of 0 counts as no time.
-Limit limit_of(const ops::Model& model, const Test& test, uint32_t n_batch, quant::Type k_type, quant::Type v_type,
-               const probe::Rates& rates);
+Limit limit_of(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Rates& rates);
 
-// The average of two probes.
-probe::Rates average(const probe::Rates& a, const probe::Rates& b);
-
-}  // namespace wallaby::bench
+}  // namespace wallaby::planner

@@ -1,18 +1,13 @@
-#include "bench/limit.h"
+#include "planner/limit.h"
 
 #include <algorithm>
-#include <cmath>
 #include <variant>
-#include <vector>
 
 #include "ops/cost.h"
+#include "planner/speeds.h"
 
-namespace wallaby::bench {
+namespace wallaby::planner {
 namespace {
-
-bool is_float(quant::Type type) {
-    return type == quant::Type::f32 || type == quant::Type::f16 || type == quant::Type::bf16;
-}
 
 // Operations by the rate at which they can be done.
 struct Operations {
@@ -20,7 +15,7 @@ struct Operations {
 };
 
 Operations operations_of(const ops::Model& model, const ops::Op& op, const ops::Cost& cost, quant::Type k_type,
-                         const probe::Rates& rates) {
+                         const Rates& rates) {
     const double all = 2.0 * double(cost.macs);
     if (std::holds_alternative<ops::Matmul>(op.spec)) {
         const quant::Type type = model.weights[op.weight[0]].type;
@@ -34,35 +29,7 @@ Operations operations_of(const ops::Model& model, const ops::Op& op, const ops::
 
 double over(double amount, double rate) { return rate > 0 ? amount / rate : 0; }
 
-// Distinct experts of a layer that n_tokens tokens use when each of them chooses at random.
-double experts_hit(const ops::Program& program, uint64_t n_tokens) {
-    for (const ops::Op& op : program.ops) {
-        if (const auto* route = std::get_if<ops::Route>(&op.spec)) {
-            const double n = route->n_expert;
-            return n * (1 - std::pow(1 - route->n_used / n, double(n_tokens)));
-        }
-    }
-    return 0;
-}
-
-// each(extent) for every timed step, in order.
-template <class Each>
-void for_each_step(const Test& test, uint32_t n_batch, const Each& each) {
-    for (uint32_t sequence = 0; sequence < test.n_seqs; sequence++) {
-        for (uint32_t done = 0; done < test.n_prompt;) {
-            const uint32_t n = std::min(n_batch, test.n_prompt - done);
-            const bool is_last = done + n == test.n_prompt;  // its last row alone has an output
-            each(ops::Extent{{{uint64_t(test.n_depth) + done, n, is_last ? 1u : 0u}}});
-            done += n;
-        }
-    }
-    for (uint32_t i = 0; i < test.n_gen; i++) {
-        const ops::Extent::Sequence one{uint64_t(test.n_depth) + test.n_prompt + i, 1, 1};
-        each(ops::Extent{std::vector(test.n_seqs, one)});
-    }
-}
-
-void add(Limit& limit, const Operations& operations, uint64_t n_bytes, const probe::Rates& rates) {
+void add(Limit& limit, const Operations& operations, uint64_t n_bytes, const Rates& rates) {
     const double read = over(double(n_bytes), rates.read_bytes_per_s);
     const double int8 = over(operations.int8, rates.int8_ops_per_s);
     const double f32 = over(operations.f32, rates.f32_ops_per_s);
@@ -84,12 +51,10 @@ std::string_view Limit::limiter() const {
     return most == int8_seconds ? "int8" : most == bf16_seconds ? "bf16" : "f32";
 }
 
-Limit limit_of(const ops::Model& model, const Test& test, uint32_t n_batch, quant::Type k_type, quant::Type v_type,
-               const probe::Rates& rates) {
+Limit limit_of(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Rates& rates) {
     const ops::Program& program = model.programs.front();
     Limit limit;
-    for_each_step(test, n_batch, [&](ops::Extent step) {
-        step.experts_hit = experts_hit(program, step.n_tokens());
+    for_each_step(program, work, [&](const ops::Extent& step) {
         for (const ops::Op& op : program.ops) {
             const ops::Cost cost = ops::cost(model, program, op, step, k_type, v_type);
             const uint64_t n_bytes = cost.weight_bytes + cost.state_read + cost.state_written;
@@ -101,9 +66,4 @@ Limit limit_of(const ops::Model& model, const Test& test, uint32_t n_batch, quan
     return limit;
 }
 
-probe::Rates average(const probe::Rates& a, const probe::Rates& b) {
-    return {(a.read_bytes_per_s + b.read_bytes_per_s) / 2, (a.int8_ops_per_s + b.int8_ops_per_s) / 2,
-            (a.bf16_ops_per_s + b.bf16_ops_per_s) / 2, (a.f32_ops_per_s + b.f32_ops_per_s) / 2};
-}
-
-}  // namespace wallaby::bench
+}  // namespace wallaby::planner

@@ -1,0 +1,264 @@
+// wallaby plan: whether a model fits a machine and how fast it will be there, before anything is downloaded or loaded.
+#include "cli/plan.h"
+
+#include <algorithm>
+
+#include "base/system.h"
+#include "cli/app.h"
+#include "cli/catalogue.h"
+#include "cli/interrupt.h"
+#include "cli/plan_tables.h"
+#include "cli/speed_store.h"
+#include "convert/mixes.h"
+#include "kv/checkpoints.h"
+#include "planner/footprint.h"
+#include "planner/predict.h"
+
+namespace wallaby::cli {
+namespace {
+
+struct Flags {
+    std::string model = "joey";
+    std::vector<std::string> machines;
+    uint32_t n_ctx = 0, n_seqs = 1, n_prompt = 512, n_batch = 256, n_threads = 0;
+    std::string k_type = "f16", v_type = "f16", type, output = "table", isa = "auto";
+    bool article = false, validate = false, list = false;
+};
+
+constexpr uint32_t usual_n_ctx = 4096, most_sequences = 4096;
+
+// The mixes that people choose from, fewest bits last.
+constexpr std::array<std::string_view, 8> ladder{"F16",    "Q8_0",   "Q6_K", "Q5_K_M",
+                                                 "Q4_K_M", "Q3_K_M", "Q2_K", "IQ2_XXS"};
+
+// A machine that is planned for.
+struct Target {
+    std::string id, name;
+    double memory_bytes = 0;
+    std::unique_ptr<planner::Forecaster> now = nullptr, faster_memory = nullptr;  // and with twice the bandwidth
+};
+
+class Planner {
+  public:
+    Planner(const Flags& flags, const std::stop_token& stop) : flags_(flags), stop_(stop), pool_(flags.n_threads) {}
+
+    Result<PlanReport> run() {
+        WALLABY_TRY(model_, PlanModel::open(flags_.model));
+        WALLABY_TRY(backend_, backends::make_cpu(pool_, flags_.isa));
+        report_.model = model_->name();
+        report_.type = flags_.type.empty() ? model_->usual_type() : flags_.type;
+        report_.n_prompt = flags_.n_prompt;
+        WALLABY_OK(choose_settings());
+        WALLABY_TRY(const PlanModel::Typed* typed, model_->typed(report_.type, report_.settings.n_ctx));
+        report_.n_params = double(typed->n_params);
+        report_.n_bytes = double(typed->n_bytes);
+        const std::vector<std::string> here{"here"};
+        for (const std::string& name : flags_.machines.empty() ? here : flags_.machines) {
+            WALLABY_TRY(const Target target, target_of(name, typed->model));
+            WALLABY_TRY(MachinePlan plan, plan_on(target, *typed));
+            report_.machines.push_back(std::move(plan));
+        }
+        return std::move(report_);
+    }
+
+  private:
+    Result<void> choose_settings() {
+        backends::Settings& s = report_.settings;
+        WALLABY_TRY(s.k_type, kv_type("--ctk", flags_.k_type));
+        WALLABY_TRY(s.v_type, kv_type("--ctv", flags_.v_type));
+        s.n_seqs = flags_.n_seqs;
+        s.n_batch = std::max(flags_.n_batch, flags_.n_seqs);
+        s.n_slots = kv::slots_per_sequence;
+        s.n_ctx = flags_.n_ctx;
+        if (s.n_ctx == 0) {
+            WALLABY_TRY(const PlanModel::Typed* typed, model_->typed(report_.type, 0));
+            s.n_ctx = std::max(1u, std::min(typed->model.n_ctx_train, usual_n_ctx));
+        }
+        return {};
+    }
+
+    Result<Target> target_of(const std::string& name, const ops::Model& model) {
+        Target t{name, name};
+        if (name == "here") { return here(model); }
+        if (!catalogue_) { WALLABY_TRY(catalogue_, open_catalogue()); }
+        WALLABY_TRY(planner::Machine machine, machine_named(*catalogue_, name));
+        t.id = machine.id;
+        t.name = machine.name;
+        t.memory_bytes = machine.memory.value;
+        t.now = forecaster_of(*catalogue_, machine);
+        machine.bandwidth.value *= 2;
+        t.faster_memory = forecaster_of(*catalogue_, machine);
+        return t;
+    }
+
+    Result<Target> here(const ops::Model& model) {
+        const backends::Settings& s = report_.settings;
+        WALLABY_TRY(const std::string isa, backends::instruction_set(flags_.isa));
+        const WantedSpeeds wanted{"cpu", isa, planner::matrix_types(model), {s.k_type, s.v_type}};
+        WALLABY_TRY(speeds_, speeds_for(wanted, pool_, *backend_, stop_));
+        WALLABY_TRY(const planner::Rates now, rates_now(isa, pool_, stop_));
+        Target t{"here", "this machine", double(base::available_memory().value_or(0))};
+        t.now = planner::forecast_here(speeds_, now, planner::decode_spread_here, planner::prompt_spread_here);
+        planner::Rates doubled = now;
+        doubled.read_bytes_per_s *= 2;
+        t.faster_memory =
+            planner::forecast_here(speeds_, doubled, planner::decode_spread_here, planner::prompt_spread_here);
+        return t;
+    }
+
+    Result<MachinePlan> plan_on(const Target& target, const PlanModel::Typed& typed) {
+        const backends::Settings& s = report_.settings;
+        MachinePlan out;
+        out.id = target.id;
+        out.name = target.name;
+        out.memory_bytes = target.memory_bytes;
+        out.process_bytes = planner::process_bytes(typed.model);
+        WALLABY_TRY(out.memory, backend_->plan(typed.model, s));
+        const auto fits = [&](const backends::Settings& settings) {
+            const auto plan = backend_->plan(typed.model, settings);
+            return plan.ok() && double(plan->total() + out.process_bytes) <= target.memory_bytes;
+        };
+        const uint32_t most_ctx =
+            typed.model.n_ctx_max != 0 ? typed.model.n_ctx_max : std::max(typed.model.n_ctx_train, s.n_ctx);
+        out.largest_context = planner::largest(most_ctx, [&](uint32_t n_ctx) {
+            backends::Settings other = s;
+            other.n_ctx = n_ctx;
+            return fits(other);
+        });
+        out.largest_sequences = planner::largest(most_sequences, [&](uint32_t n_seqs) {
+            backends::Settings other = s;
+            other.n_seqs = n_seqs;
+            other.n_batch = std::max(s.n_batch, n_seqs);
+            return fits(other);
+        });
+        if (flags_.n_prompt != 0) {
+            out.prompt =
+                target.now->estimate(typed.model, {flags_.n_prompt, 0, 0, 1, flags_.n_batch}, s.k_type, s.v_type);
+        }
+        out.decode = target.now->estimate(typed.model, decode_at(flags_.n_prompt), s.k_type, s.v_type);
+        out.decode_full = target.now->estimate(typed.model, decode_at(s.n_ctx), s.k_type, s.v_type);
+        if (out.decode_full.ok()) { WALLABY_OK(find_changes(target, typed, out)); }
+        return out;
+    }
+
+    // A token of every sequence, with `depth` tokens before it.
+    planner::Work decode_at(uint32_t depth) const {
+        return {0, 1, depth == 0 ? 0 : std::min(depth, report_.settings.n_ctx) - 1, flags_.n_seqs, flags_.n_batch};
+    }
+
+    Result<void> find_changes(const Target& target, const PlanModel::Typed& typed, MachinePlan& out) {
+        const backends::Settings& s = report_.settings;
+        const planner::Work full = decode_at(s.n_ctx);
+        const double now = s.n_seqs / out.decode_full->seconds;
+        const auto consider = [&](std::string what, const planner::Forecaster& forecaster, const ops::Model& model,
+                                  const planner::Work& work, quant::Type k_type, quant::Type v_type) {
+            const auto e = forecaster.estimate(model, work, k_type, v_type);
+            if (!e.ok()) { return; }
+            const double speed = work.n_seqs / e->seconds;
+            out.changes.push_back({std::move(what), speed, speed / now - 1});
+        };
+        if (const std::string fewer = fewer_bits(typed.bits()); !fewer.empty()) {
+            const auto other = model_->typed(fewer, s.n_ctx);
+            if (other.ok()) {
+                consider(fmt::format("fewer bits: {}", fewer), *target.now, (*other)->model, full, s.k_type, s.v_type);
+            }
+        }
+        if (s.n_ctx > 1) {
+            consider(fmt::format("a context of {}", s.n_ctx / 2), *target.now, typed.model, decode_at(s.n_ctx / 2),
+                     s.k_type, s.v_type);
+        }
+        if (s.k_type == quant::Type::f16 && s.v_type == quant::Type::f16) {
+            consider("q8_0 keys and values", *target.now, typed.model, full, quant::Type::q8_0, quant::Type::q8_0);
+        }
+        consider("memory of twice the bandwidth", *target.faster_memory, typed.model, full, s.k_type, s.v_type);
+        planner::Work batched = full;
+        batched.n_seqs *= 4;
+        if (batched.n_seqs <= out.largest_sequences) {
+            consider(fmt::format("{} sequences at once", batched.n_seqs), *target.now, typed.model, batched, s.k_type,
+                     s.v_type);
+        }
+        std::ranges::stable_sort(out.changes, std::greater(), &Change::gain);
+        return {};
+    }
+
+    // The next step down of what people choose from.
+    static std::string fewer_bits(double bits) {
+        constexpr std::array<double, ladder.size()> nominal{16, 8.5, 6.56, 5.7, 4.85, 3.9, 2.96, 2.06};
+        for (size_t i = 0; i < ladder.size(); i++) {
+            if (nominal[i] < 0.95 * bits) { return std::string(ladder[i]); }
+        }
+        return "";
+    }
+
+    const Flags& flags_;
+    const std::stop_token& stop_;
+    threads::Pool pool_;
+    std::unique_ptr<PlanModel> model_;
+    std::unique_ptr<backends::Backend> backend_;
+    planner::Speeds speeds_;
+    std::optional<Catalogue> catalogue_;
+    PlanReport report_;
+};
+
+Result<std::string> run_plan(const Flags& flags) {
+    Interrupt interrupt;
+    const std::stop_token stop = interrupt.arm();
+    if (flags.list) { return machines_table(); }
+    if (flags.article) { return article_table(); }
+    if (flags.validate) { return validation_table(flags.output == "json"); }
+    WALLABY_TRY(const PlanReport report, Planner(flags, stop).run());
+    if (flags.output == "json") { return plan_json(report); }
+    if (flags.output == "csv") { return plan_csv(report); }
+    return plan_text(report);
+}
+
+}  // namespace
+
+std::function<int()> define_plan(CLI::App& app) {
+    auto flags = std::make_shared<Flags>();
+    app.add_option("model", flags->model,
+                   "a GGUF file or the beginning of one, - for standard input, a Hugging Face config.json, or a known "
+                   "name (wallaby synth --list)");
+    app.add_option("-m,--model", flags->model, "the same as a flag");
+    app.add_option("--on", flags->machines,
+                   "machines: here (the default), a name of the catalogue (--list), or a TOML file")
+        ->type_name("MACHINE…")
+        ->delimiter(',');
+    app.add_option("-c,--ctx-size", flags->n_ctx, "tokens of context (default: the model's, at most 4096)")
+        ->type_name("N");
+    app.add_option("--np,--parallel", flags->n_seqs, "sequences at once (also -np)")
+        ->type_name("N")
+        ->check(CLI::Range(1u, most_sequences))
+        ->capture_default_str();
+    app.add_option("-p,--n-prompt", flags->n_prompt, "tokens of the prompt")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 20))
+        ->capture_default_str();
+    app.add_option("-b,--batch-size", flags->n_batch, "tokens of a prompt evaluated at once")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1 << 16))
+        ->capture_default_str();
+    app.add_option("--ctk,--cache-type-k", flags->k_type, "type of the cached keys (also -ctk)")
+        ->type_name("TYPE")
+        ->capture_default_str();
+    app.add_option("--ctv,--cache-type-v", flags->v_type, "type of the cached values (also -ctv)")
+        ->type_name("TYPE")
+        ->capture_default_str();
+    app.add_option("--type", flags->type, "plan for the model in another format or mix: Q8_0, Q4_K_M …")
+        ->type_name("TYPE");
+    add_threads(app, flags->n_threads);
+    app.add_flag("--list", flags->list, "list the catalogue's machines");
+    app.add_flag("--article", flags->article, "the numbers of \"How is LLaMa.cpp possible?\" beside corrected limits");
+    app.add_flag("--validate", flags->validate, "published results beside what is predicted of their machines");
+    app.add_option("-o,--output", flags->output, "how it is printed: table, json, csv")
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"table", "json", "csv"}))
+        ->capture_default_str();
+    return [flags] {
+        const auto text = run_plan(*flags);
+        if (!text.ok()) { return report(text.error()); }
+        return print(for_terminal(*text)) ? exit_ok : exit_failed;
+    };
+}
+
+}  // namespace wallaby::cli

@@ -1,0 +1,34 @@
+// Op speeds that were measured once, kept between runs: one file in the user's cache folder, an entry for each
+// processor, build, back end, instruction set and number of threads.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backends/backend.h"
+#include "probe/speeds.h"
+
+namespace wallaby::cli {
+
+// What a model's prediction needs.
+struct WantedSpeeds {
+    std::string backend, isa;
+    std::vector<quant::Type> formats;
+    std::pair<quant::Type, quant::Type> kv{quant::Type::f16, quant::Type::f16};
+};
+
+// Those that are kept, where they hold all that is wanted; otherwise all that was kept and is wanted is measured
+// together (0.2 s a format), and kept. Where nothing can be written they are measured each time.
+Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const backends::Backend& backend,
+                                   const std::stop_token& stop);
+// The same, measured anew.
+Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
+                                            const backends::Backend& backend, const std::stop_token& stop);
+
+// What this machine gives at the moment (0.3 s).
+Result<planner::Rates> rates_now(const std::string& isa, threads::Pool& pool, const std::stop_token& stop);
+
+// $XDG_CACHE_HOME/wallaby/speeds.json, or in ~/.cache; empty where neither is known.
+std::string speed_store_path();
+
+}  // namespace wallaby::cli

@@ -1,0 +1,22 @@
+// Measured speeds as text (JSON), to be kept between runs.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "planner/speeds.h"
+
+namespace wallaby::probe {
+
+struct KeptSpeeds {
+    std::string key;  // what they hold for: machine, build, settings
+    planner::Speeds speeds;
+
+    bool operator==(const KeptSpeeds&) const = default;
+};
+
+std::string write_speeds(const std::vector<KeptSpeeds>& kept);
+// Nothing, of a text that is not as write_speeds writes it: what it held is measured again.
+std::vector<KeptSpeeds> read_speeds(std::string_view text);
+
+}  // namespace wallaby::probe
