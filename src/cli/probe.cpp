@@ -91,6 +91,7 @@ Result<Report> run_probe(const Flags& flags, const std::stop_token& stop) {
     Report r;
     WALLABY_TRY(r.isa, backends::instruction_set(flags.isa));
     r.cpus = threads::count_cpus();
+    if (!flags.no_disk) { WALLABY_TRY(r.disk_bytes_per_s, probe::measure_disk(flags.disk, disk_bytes, stop)); }
     threads::Pool pool(flags.n_threads);
     WALLABY_TRY(const auto backend, backends::make_cpu(pool, r.isa));
     probe::Options options;
@@ -105,7 +106,6 @@ Result<Report> run_probe(const Flags& flags, const std::stop_token& stop) {
     WantedSpeeds wanted{"cpu", r.isa, {}, {quant::Type::f16, quant::Type::f16}};
     WALLABY_TRY(wanted.formats, formats_of(flags));
     WALLABY_TRY(r.speeds, measure_and_keep(wanted, pool, *backend, stop));
-    if (!flags.no_disk) { WALLABY_TRY(r.disk_bytes_per_s, probe::measure_disk(flags.disk, disk_bytes, stop)); }
     const auto time_after = base::cpu_time();
     if (time_before && time_after && time_after->total > time_before->total) {
         r.stolen = (time_after->stolen - time_before->stolen) / (time_after->total - time_before->total);

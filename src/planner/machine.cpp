@@ -1,6 +1,5 @@
 #include "planner/machine.h"
 
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -109,6 +108,33 @@ class Entry {
     std::string own_name_;
 };
 
+// toml++ 3.3 takes for granted that a table's header begins with a key, and relies on it where there is none ("[=").
+// The first such line, from 1; 0: there is none. A line of a nested array may begin with a bracket, too, and then must
+// go on as a header could.
+size_t line_without_key(std::string_view text) {
+    constexpr std::string_view blank = " \t", byte_order_mark = "\xef\xbb\xbf";
+    if (text.starts_with(byte_order_mark)) { text.remove_prefix(byte_order_mark.size()); }
+    const auto skip_blank = [&](std::string_view line) {
+        return line.substr(std::min(line.find_first_not_of(blank), line.size()));
+    };
+    for (size_t number = 1; !text.empty(); number++) {
+        const size_t end = std::min(text.find('\n'), text.size());
+        const bool is_last = end == text.size();
+        std::string_view line = skip_blank(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+        if (!line.starts_with('[')) { continue; }
+        line.remove_prefix(1);
+        if (line.starts_with('[')) { line.remove_prefix(1); }
+        line = skip_blank(line);
+        if (line.empty() && is_last) { continue; }  // ends early, which the parser sees
+        const char c = line.empty() ? '\n' : line.front();
+        const bool is_key = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                            c == '-' || c == '"' || c == '\'' || c == ']';
+        if (!is_key) { return number; }
+    }
+    return 0;
+}
+
 }  // namespace
 
 double Machine::prompt_ops_per_s() const {
@@ -128,16 +154,22 @@ Result<std::vector<Machine>> read_machines(std::string_view toml, const std::str
     if (toml.size() > most_bytes) {
         return Error{ErrorCode::format, fmt::format("is longer than {} bytes", most_bytes), {file, "", {}}, ""};
     }
-    const ::toml::parse_result parsed = ::toml::parse(toml);
-    if (!parsed) {
-        const ::toml::parse_error& error = parsed.error();
+    if (const size_t line = line_without_key(toml); line != 0) {
+        return Error{ErrorCode::format,
+                     "a table's header has no key",
+                     {file, fmt::format("line {}", line), {}},
+                     "It must be TOML 1.0"};
+    }
+    ::toml::table root;
+    try {
+        root = ::toml::parse(toml);
+    } catch (const ::toml::parse_error& error) {
         return Error{
             ErrorCode::format,
             std::string(error.description()),
             {file, fmt::format("line {}, column {}", error.source().begin.line, error.source().begin.column), {}},
             "It must be TOML 1.0"};
     }
-    const ::toml::table& root = parsed.table();
     Sources sources;
     if (const ::toml::table* listed = root["sources"].as_table()) {
         for (const auto& [key, node] : *listed) {

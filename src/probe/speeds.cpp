@@ -21,6 +21,15 @@ constexpr std::array<uint32_t, 3> many_columns{16, 64, n_batch};
 constexpr uint64_t wide_weights = 8 << 20;  // of a format, multiplied by many columns
 constexpr uint32_t most_wide_rounds = 2;
 constexpr uint64_t least_stream_bytes = 8 << 20;
+// Sanitized kernels are many times slower and their speeds mean nothing: once is enough to see that they can be
+// measured.
+#ifdef WALLABY_SANITIZED
+constexpr uint32_t usual_rounds = 1;
+constexpr uint64_t buffers_per_stream = 16;
+#else
+constexpr uint32_t usual_rounds = 5;
+constexpr uint64_t buffers_per_stream = 2;  // of the read probe's, which is eight times the cache
+#endif
 constexpr uint32_t n_same = 32;           // ops of one kind in a row
 constexpr uint32_t small_width = 512;     // of matrices that take hardly longer than waiting
 constexpr double least_seconds = 0.0005;  // that programs which find everything in the cache are run for, at a time
@@ -302,7 +311,7 @@ class RowOps {
 
 // A layer's attention, many times over: rows that share what they read, then one row that reads it all.
 Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, std::pair<quant::Type, quant::Type> kv,
-                                            const planner::Speeds& known, const SpeedOptions& options,
+                                            const planner::Speeds& known, uint32_t n_rounds,
                                             const std::stop_token& stop) {
     // A row alone reads so many layers that none is in the cache; rows together multiply, and a few layers will do.
     constexpr uint32_t head = 128, n_heads = 16, n_kv_heads = 4, n_layers = 24, n_wide_layers = 4, depth = 768;
@@ -331,8 +340,8 @@ Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, st
         uint32_t program, n_attends, n_rows, at, n_rounds;
         std::vector<double> without = {}, with = {};  // seconds
     };
-    Case one{program_of(n_layers), n_layers, 1, depth + n_batch - 1, options.n_rounds};
-    Case many{program_of(n_wide_layers), n_wide_layers, n_batch, depth, most_wide_rounds};
+    Case one{program_of(n_layers), n_layers, 1, depth + n_batch - 1, n_rounds};
+    Case many{program_of(n_wide_layers), n_wide_layers, n_batch, depth, std::min(n_rounds, most_wide_rounds)};
     WALLABY_TRY(const auto bed, Bed::create(std::move(builder), backend, depth + n_batch, kv, stop));
     for (uint32_t at = 0; at < depth; at += n_batch) { WALLABY_OK(bed->time(appends, n_batch, at, stop)); }
     for (Case* c : {&many, &one}) {
@@ -370,17 +379,18 @@ Result<SpeedReport> measure_speeds(threads::Pool& pool, const backends::Backend&
     probe_options.loops = options.loops;
     WALLABY_TRY(report.before, measure(pool, probe_options, stop));
 
-    const uint64_t stream_bytes = options.stream_bytes != 0
-                                      ? options.stream_bytes
-                                      : read_buffer_bytes(base::l3_bytes(), base::available_memory()) / 2;
+    const uint64_t stream_bytes =
+        options.stream_bytes != 0 ? options.stream_bytes
+                                  : read_buffer_bytes(base::l3_bytes(), base::available_memory()) / buffers_per_stream;
+    const uint32_t n_rounds = options.n_rounds != 0 ? options.n_rounds : usual_rounds;
     Matmuls matmuls(options, stream_bytes);
-    WALLABY_OK(matmuls.measure(backend, options.n_rounds, stop));
+    WALLABY_OK(matmuls.measure(backend, n_rounds, stop));
     matmuls.write(out);
     RowOps rows;
-    WALLABY_OK(rows.measure(backend, options.n_rounds, stop));
+    WALLABY_OK(rows.measure(backend, n_rounds, stop));
     rows.write(out);
     for (const auto& kv : options.kv_types) {
-        WALLABY_TRY(out.attend[kv], measure_attend(backend, kv, out, options, stop));
+        WALLABY_TRY(out.attend[kv], measure_attend(backend, kv, out, n_rounds, stop));
     }
     WALLABY_TRY(report.after, measure(pool, probe_options, stop));
     out.rates = planner::best(report.before.best, report.after.best);

@@ -85,7 +85,8 @@ TEST(PlannerMachine, ErrorsNameMachineAndKey) {
     EXPECT_NE(broken("id = \"two\"", "id = \"uno\"").find("names two machines"), std::string::npos);
     EXPECT_NE(broken("[sources]", "[sources").find("line 1"), std::string::npos);
     for (const std::string& text :
-         {std::string(), std::string("machine = 3"), std::string("[[machine]]"), std::string(1000, '[')}) {
+         {std::string(), std::string("machine = 3"), std::string("[[machine]]"), std::string(1000, '['),
+          std::string("[="), std::string("[[ ="), std::string("[ {"), std::string("a.=1"), std::string("a = {=")}) {
         EXPECT_FALSE(read_machines(text, "m.toml").ok()) << text.substr(0, 20);
     }
     for (size_t n = 0; n < good.size(); n++) { (void)read_machines(good.substr(0, n), "m.toml").ok(); }
