@@ -23,11 +23,10 @@ struct Limit {
     std::string_view limiter() const;  // "read", "int8", "bf16" or "f32": where most of the time goes
 };
 
-// Of the model's first program. Matmuls over
-// quantised weights, and the products with quantised keys, are done at the int8 rate; everything else, weights in F32,
-// F16 and BF16 among it, at the f32 rate, because logits are defined in float32 (docs/numerics.md). Where there is a
-// bf16 rate, native products of bf16 numbers were asked for, and weights in BF16 count at that. Experts are thought to
-// be chosen at random. A rate of 0 counts as no time.
+// Of the model's first program. Matmuls over quantised weights, and the products with quantised keys, are done at the
+// int8 rate; everything else, weights in F32, F16 and BF16 among it, at the f32 rate, because logits are defined in
+// float32 (docs/numerics.md). Where there is a bf16 rate, native products of bf16 numbers were asked for, and weights
+// in BF16 count at that. Experts are thought to be chosen at random. A rate of 0 counts as no time.
 Limit limit_of(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Rates& rates);
 
 }  // namespace wallaby::planner

@@ -128,15 +128,6 @@ std::string_view Prediction::limiter() const {
     return most == rows ? "rows" : "waits";
 }
 
-Prediction& Prediction::operator+=(const Prediction& other) {
-    matmul_read += other.matmul_read;
-    matmul_compute += other.matmul_compute;
-    attention += other.attention;
-    rows += other.rows;
-    waits += other.waits;
-    return *this;
-}
-
 Result<Prediction> predict(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type,
                            const Speeds& speeds, const Rates& now) {
     const Predictor predictor(model, k_type, v_type, speeds, now);

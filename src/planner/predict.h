@@ -21,7 +21,6 @@ struct Prediction {
     double seconds() const { return matmul_read + matmul_compute + attention + rows + waits; }
     // "weights", "compute", "attention", "rows" or "waits": where most of the time goes.
     std::string_view limiter() const;
-    Prediction& operator+=(const Prediction& other);
 };
 
 // Of the model's first program. now: what the machine gives at the moment; speeds are scaled by it. Error
