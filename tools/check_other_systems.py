@@ -26,6 +26,7 @@ OF_A_SYSTEM = {
     "src/base/mapping.cpp": "mapped files",
     "src/base/memory_use.cpp": "/proc",
     "src/base/processor.cpp": "/proc and uname",
+    "src/base/usage.cpp": "/proc and getrusage",
     "src/cli/interrupt.cpp": "signals",
     "src/cli/run.cpp": "poll",
     "src/probe/disk.cpp": "unnamed files, the page cache",

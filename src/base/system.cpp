@@ -1,10 +1,8 @@
 #include "base/system.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <fstream>
-#include <numeric>
 #include <string>
 #include <string_view>
 
@@ -37,18 +35,6 @@ std::optional<uint64_t> total_memory() {
     const std::optional<uint64_t> all = meminfo("MemTotal:");
     const auto limit = read_number("/sys/fs/cgroup/memory.max");
     return all && limit ? std::min(*all, *limit) : all;
-}
-
-std::optional<CpuTime> cpu_time() {
-    std::ifstream in("/proc/stat");
-    std::string name;
-    // user, nice, system, idle, iowait, irq, softirq, steal: proc(5)
-    std::array<double, 8> ticks{};
-    if (!(in >> name) || name != "cpu") { return std::nullopt; }
-    for (double& t : ticks) {
-        if (!(in >> t)) { return std::nullopt; }
-    }
-    return CpuTime{std::accumulate(ticks.begin(), ticks.end(), 0.0), ticks[7]};
 }
 
 std::string huge_pages() {

@@ -12,13 +12,6 @@ std::optional<uint64_t> available_memory();
 // Bytes of memory that this machine has, or that the cgroup may use of it. Nothing where unknown.
 std::optional<uint64_t> total_memory();
 
-// CPU time that all CPUs together have had since the machine started, idle or not, and how much of it its host gave to
-// others; in one unit, the system's own. Nothing where it is not told.
-struct CpuTime {
-    double total = 0, stolen = 0;
-};
-std::optional<CpuTime> cpu_time();
-
 // "always", "madvise" or "never": which memory gets huge pages; empty where there are none.
 std::string huge_pages();
 

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <set>
 
 #include "assets/joey.h"
@@ -14,9 +15,9 @@
 #include "bench/runner.h"
 #include "cli/app.h"
 #include "cli/bench_output.h"
+#include "cli/foresight.h"
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
-#include "cli/speed_store.h"
 #include "convert/mixes.h"
 #include "convert/synthetic.h"
 
@@ -231,6 +232,7 @@ class Bench {
             WALLABY_OK(run_test(*loaded.runner, test));
             WALLABY_TRY(const auto after, probe(pool));
             finish_row(loaded.runner->model(), before, after);
+            tell_if_slow(before, after);
             if (!output_.row(row_)) { return Error{ErrorCode::io, "standard output is closed", {}, ""}; }
             before = after;
         }
@@ -241,9 +243,8 @@ class Bench {
     Result<void> find_speeds(const ops::Model& model, const bench::Group& group, threads::Pool& pool) {
         speeds_.reset();
         if (flags_.no_probe) { return {}; }
-        WALLABY_TRY(const auto backend, request_.engine.make(pool));
-        const WantedSpeeds wanted{row_.backend, row_.isa, planner::matrix_types(model), {group.k_type, group.v_type}};
-        WALLABY_TRY(speeds_, speeds_for(wanted, pool, *backend, stop_));
+        const WantedSpeeds wanted{row_.backend, row_.isa, planner::matrix_types(model), {{group.k_type, group.v_type}}};
+        WALLABY_TRY(speeds_, speeds_for(wanted, pool, stop_));
         (void)base::reset_peak_resident();
         return {};
     }
@@ -271,7 +272,9 @@ class Bench {
         row_.test_time = utc_now();
         bench::RunOptions options{flags_.n_repetitions, !flags_.no_warmup, flags_.seed, {}};
         options.progress = [&](uint32_t repetition) { tell(repetition); };
+        const base::Usage before = base::usage();
         WALLABY_TRY(row_.seconds, runner.measure(test, options, stop_));
+        used_ = base::usage() - before;
         note_peak();
         return {};
     }
@@ -300,6 +303,16 @@ class Bench {
         if (predicted.ok()) { row_.prediction = *predicted; }
     }
 
+    void tell_if_slow(const std::optional<probe::Measured>& before, const std::optional<probe::Measured>& after) const {
+        if (!row_.prediction || !before || !after || row_.seconds.empty()) { return; }
+        const double n = double(row_.seconds.size());
+        const double mean = std::accumulate(row_.seconds.begin(), row_.seconds.end(), 0.0) / n;
+        const double share = row_.prediction->seconds() / std::max(mean, 1e-9);
+        if (share >= planner::slow) { return; }
+        say(fmt::format("{} {}: {}", row_.model_type, row_.test.name(),
+                        slow_line(share, used_, row_.n_threads, before->median, after->median)));
+    }
+
     // Its buffer is gone when it returns, and so is what the buffer did to the peak.
     Result<std::optional<probe::Measured>> probe(threads::Pool& pool) const {
         if (flags_.no_probe) { return std::optional<probe::Measured>(); }
@@ -323,6 +336,7 @@ class Bench {
     const std::stop_token& stop_;
     BenchRow row_;  // what is known so far of the test at hand
     std::optional<planner::Speeds> speeds_;
+    base::Usage used_;  // while the last test ran
     size_t n_begun_ = 0;
     uint64_t peak_rss_ = 0;  // bytes, since the load began
     const bool can_reset_ = base::reset_peak_resident();

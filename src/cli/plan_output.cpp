@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/plan.h"
@@ -17,6 +18,29 @@ std::string speed(const Result<planner::Estimate>& e, double n_tokens, std::stri
 
 std::string largest(uint32_t n, std::string_view what) {
     return n == 0 ? fmt::format("not one {}", what) : fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
+std::string choices_text(const planner::Want& want, const MachinePlan& m) {
+    const bool any_meets = std::ranges::any_of(m.choices, &Choice::meets);
+    std::string text =
+        fmt::format("  {}\n", any_meets ? "does what is wanted:"
+                              : m.choices.empty()
+                                  ? "nothing fits the memory"
+                                  : "nothing does what is wanted; what fits, and the bandwidth that would be enough:");
+    for (const Choice& c : m.choices) {
+        text += fmt::format("    {:<7} keys and values {:<5} {:>9} {:>9.4g} tokens/s", c.type,
+                            quant::format_of(c.kv_type).name, gb(double(c.needed_bytes)), c.tokens_per_s);
+        if (!any_meets) {
+            text += fmt::format("  {:>7.1f} GB/s for {:.4g}", c.wanted_bandwidth / 1e9, want.tokens_per_s);
+        }
+        text += fmt::format("  perplexity +{:.4f}\n", c.loss);
+    }
+    if (!m.choices.empty()) {
+        text +=
+            "    (perplexity: of Llama 3 8B's weights, published by llama.cpp; what types of keys and values add is "
+            "not known)\n";
+    }
+    return text;
 }
 
 std::string machine_text(const PlanReport& report, const MachinePlan& m) {
@@ -46,6 +70,16 @@ std::string machine_text(const PlanReport& report, const MachinePlan& m) {
         line("helps most", fmt::format("{}: {:.4g} tokens/s at the full context ({:+.0f} %)", best.what,
                                        best.tokens_per_s, 100 * best.gain));
     }
+    if (m.speculation) {
+        const Speculation& p = *m.speculation;
+        line("speculation",
+             fmt::format(
+                 "{} drafts, each accepted with probability {:.3g}: {:.2f} x; verifying costs {:.2f} steps; "
+                 "{}",
+                 p.n_drafts, p.acceptance, p.gain, p.verify_steps,
+                 p.break_even ? fmt::format("a gain above a probability of {:.2f}", *p.break_even) : "never a gain"));
+    }
+    if (report.want) { text += choices_text(*report.want, m); }
     return text;
 }
 
@@ -87,6 +121,27 @@ Json machine_json(const PlanReport& report, const MachinePlan& m) {
     out["changes"] = Json::array();
     for (const Change& c : m.changes) {
         out["changes"].push_back({{"what", c.what}, {"tokens_per_s", c.tokens_per_s}, {"gain", c.gain}});
+    }
+    if (m.speculation) {
+        const Speculation& p = *m.speculation;
+        out["speculation"] = {{"n_drafts", p.n_drafts},
+                              {"acceptance", p.acceptance},
+                              {"draft_steps", p.draft_steps},
+                              {"verify_steps", p.verify_steps},
+                              {"gain", p.gain},
+                              {"break_even", p.break_even ? Json(*p.break_even) : Json(nullptr)}};
+    }
+    if (report.want) {
+        out["choices"] = Json::array();
+        for (const Choice& c : m.choices) {
+            out["choices"].push_back({{"type", c.type},
+                                      {"type_kv", quant::format_of(c.kv_type).name},
+                                      {"needed_bytes", c.needed_bytes},
+                                      {"tokens_per_s", c.tokens_per_s},
+                                      {"meets", c.meets},
+                                      {"wanted_bytes_per_s", c.wanted_bandwidth},
+                                      {"perplexity_increase", c.loss}});
+        }
     }
     return out;
 }

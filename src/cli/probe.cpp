@@ -6,6 +6,7 @@
 #include "base/memory_use.h"
 #include "base/processor.h"
 #include "base/system.h"
+#include "base/usage.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
 #include "cli/speed_store.h"
@@ -87,13 +88,12 @@ void find_doubts(Report& r) {
 
 Result<Report> run_probe(const Flags& flags, const std::stop_token& stop) {
     const double start = base::monotonic_seconds();
-    const auto time_before = base::cpu_time();
+    const base::Usage before = base::usage();
     Report r;
     WALLABY_TRY(r.isa, backends::instruction_set(flags.isa));
     r.cpus = threads::count_cpus();
     if (!flags.no_disk) { WALLABY_TRY(r.disk_bytes_per_s, probe::measure_disk(flags.disk, disk_bytes, stop)); }
     threads::Pool pool(flags.n_threads);
-    WALLABY_TRY(const auto backend, backends::make_cpu(pool, r.isa));
     probe::Options options;
     options.loops = probe::kernel_loops(r.isa);
     for (uint32_t n = 1; n < pool.size(); n *= 2) {
@@ -103,13 +103,11 @@ Result<Report> run_probe(const Flags& flags, const std::stop_token& stop) {
     }
     WALLABY_TRY(const probe::Spread spread, probe::measure_read(pool, options, stop));
     r.read.emplace_back(pool.size(), spread);
-    WantedSpeeds wanted{"cpu", r.isa, {}, {quant::Type::f16, quant::Type::f16}};
+    WantedSpeeds wanted{"cpu", r.isa, {}, {{quant::Type::f16, quant::Type::f16}}};
     WALLABY_TRY(wanted.formats, formats_of(flags));
-    WALLABY_TRY(r.speeds, measure_and_keep(wanted, pool, *backend, stop));
-    const auto time_after = base::cpu_time();
-    if (time_before && time_after && time_after->total > time_before->total) {
-        r.stolen = (time_after->stolen - time_before->stolen) / (time_after->total - time_before->total);
-    }
+    WALLABY_TRY(r.speeds, measure_and_keep(wanted, pool, stop));
+    const base::Usage used = base::usage() - before;
+    if (used.stolen_cpu) { r.stolen = *used.stolen_cpu / (used.seconds * r.cpus.logical); }
     r.seconds = base::monotonic_seconds() - start;
     find_doubts(r);
     return r;

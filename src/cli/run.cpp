@@ -5,6 +5,7 @@
 #include <random>
 
 #include "cli/app.h"
+#include "cli/foresight.h"
 #include "cli/interrupt.h"
 #include "engine/session.h"
 #include "text/chat.h"
@@ -18,7 +19,7 @@ struct Flags {
     std::string system;
     int64_t n_predict = -1;
     int64_t seed = -1;
-    bool raw = false, chat = false;
+    bool raw = false, chat = false, timings = false;
     engine::SessionOptions session;
 };
 
@@ -117,17 +118,58 @@ class Prompter {
     std::vector<text::ChatMessage> messages_;
 };
 
-void print_timings(const engine::Timings& t) {
-    const auto rate = [](uint64_t n, double seconds) { return seconds > 0 ? double(n) / seconds : 0.0; };
-    const uint64_t n_decoded = t.n_generated > 0 ? t.n_generated - 1 : 0;
-    say(fmt::format("prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)", t.n_prompt,
-                    t.prompt_seconds, rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds,
-                    rate(n_decoded, t.generated_seconds)));
-}
+// Says how long replies took; and with --timings what was predicted of them.
+class Timekeeper {
+  public:
+    Timekeeper(const Flags& flags, const Loaded& loaded) : flags_(flags), loaded_(loaded) {}
+
+    // When tokens are appended and nothing is evaluated yet.
+    void begin(const engine::Session& session) {
+        n_tokens_ = session.tokens().size();
+        before_ = base::usage();
+    }
+
+    Result<void> end(const engine::Timings& t, const std::stop_token& stop) const {
+        if (!flags_.model.verbose && !flags_.timings) { return {}; }
+        const base::Usage used = base::usage() - before_;
+        const auto rate = [](uint64_t n, double seconds) { return seconds > 0 ? double(n) / seconds : 0.0; };
+        const uint64_t n_decoded = t.n_generated > 0 ? t.n_generated - 1 : 0;
+        say(fmt::format("prompt {} tokens in {:.2f} s ({:.2f}/s), decode {} tokens in {:.2f} s ({:.2f}/s)", t.n_prompt,
+                        t.prompt_seconds, rate(t.n_prompt, t.prompt_seconds), n_decoded, t.generated_seconds,
+                        rate(n_decoded, t.generated_seconds)));
+        if (!flags_.timings) { return {}; }
+        const engine::Model& model = *loaded_.model;
+        const backends::Settings& s = model.plan().settings;
+        const bool is_reference = flags_.model.backend == "reference";
+        WALLABY_TRY(const std::string isa, backends::instruction_set(flags_.model.isa));
+        const WantedSpeeds wanted{flags_.model.backend,
+                                  is_reference ? "portable" : isa,
+                                  planner::matrix_types(model.program()),
+                                  {{s.k_type, s.v_type}}};
+        WALLABY_TRY(const Foresight foresight, Foresight::create(model.program(), wanted, *loaded_.pool, stop));
+        const auto tell = [&](std::string_view phase, const planner::Work& work, double seconds) {
+            if (work.n_tokens() == 0) { return; }
+            const auto lines = foresight.lines(work, seconds, used);
+            say(fmt::format("{}: {}", phase, lines.ok() ? *lines : lines.error().what));
+        };
+        const auto n_prompt = uint32_t(t.n_prompt);
+        tell("prompt", {n_prompt, 0, uint32_t(n_tokens_ - t.n_prompt), 1, s.n_batch}, t.prompt_seconds);
+        tell("decode", {0, uint32_t(n_decoded), uint32_t(n_tokens_), 1, s.n_batch}, t.generated_seconds);
+        return {};
+    }
+
+  private:
+    const Flags& flags_;
+    const Loaded& loaded_;
+    size_t n_tokens_ = 0;
+    base::Usage before_;
+};
 
 // Streams one reply to standard output, a newline after it, and adds it to `text`. A stop request ends it early and is
 // an error `cancelled`.
-Result<engine::Finish> reply(engine::Session& session, const std::stop_token& stop, bool verbose, std::string& text) {
+Result<engine::Finish> reply(engine::Session& session, const std::stop_token& stop, Timekeeper& timekeeper,
+                             std::string& text) {
+    timekeeper.begin(session);
     while (true) {
         const auto event = session.next(stop);
         if (!event.ok()) {
@@ -138,7 +180,7 @@ Result<engine::Finish> reply(engine::Session& session, const std::stop_token& st
         if (!print(for_terminal(event->text))) { return Error{ErrorCode::io, "standard output is closed", {}, ""}; }
         if (event->finish) {
             print("\n");
-            if (verbose) { print_timings(event->timings); }
+            WALLABY_OK(timekeeper.end(event->timings, stop));
             return *event->finish;
         }
     }
@@ -186,7 +228,7 @@ class Lines {
 
 // Turns until the input ends or the context is full. A message that does not fit is refused and the chat goes on
 // without it; then the exit code is that of a failure.
-Result<int> chat(engine::Session& session, Prompter& prompter, Interrupt& interrupt, bool verbose) {
+Result<int> chat(engine::Session& session, Prompter& prompter, Interrupt& interrupt, Timekeeper& timekeeper) {
     const uint32_t n_ctx = session.model().n_ctx();
     int code = exit_ok;
     Lines lines(interrupt);
@@ -207,7 +249,7 @@ Result<int> chat(engine::Session& session, Prompter& prompter, Interrupt& interr
         WALLABY_OK(prompter.is_chat() ? continue_with(session, ids) : session.append(ids));
         const std::stop_token stop = interrupt.arm();
         std::string text;
-        const auto done = reply(session, stop, verbose, text);
+        const auto done = reply(session, stop, timekeeper, text);
         if (!done.ok() && done.error().code != ErrorCode::cancelled) { return done.error(); }
         if (done.ok() && *done == engine::Finish::context) {
             say(fmt::format(
@@ -241,14 +283,15 @@ Result<int> run(Flags& flags) {
     WALLABY_TRY(const Loaded loaded, load(flags.model, at_least, stop));
     WALLABY_TRY(Prompter prompter, Prompter::create(*loaded.model, flags, prompt.has_value()));
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, flags.session));
-    if (!prompt) { return chat(*session, prompter, interrupt, flags.model.verbose); }
+    Timekeeper timekeeper(flags, loaded);
+    if (!prompt) { return chat(*session, prompter, interrupt, timekeeper); }
     if (flags.n_predict == 0) { return exit_ok; }
     WALLABY_TRY(const std::vector<int32_t> ids, prompter.next(*prompt, true));
     WALLABY_OK(session->append(ids));
     // A reader wants the whole text; a program has the beginning already.
     if (!prompter.is_chat() && ::isatty(1) != 0) { print(for_terminal(*prompt)); }
     std::string text;
-    WALLABY_TRY([[maybe_unused]] const auto finish, reply(*session, stop, flags.model.verbose, text));
+    WALLABY_TRY([[maybe_unused]] const auto finish, reply(*session, stop, timekeeper, text));
     return exit_ok;
 }
 
@@ -299,6 +342,9 @@ std::function<int()> define_run(CLI::App& app) {
         ->type_name("TEXT")
         ->allow_extra_args(false);
     app.add_flag("--ignore-eos", s.ignore_eos, "go on after the model ends its text");
+    app.add_flag("--timings", flags->timings,
+                 "say how fast it ran beside the speed predicted for this machine, and why where it was slow; measures "
+                 "the machine after the reply (0.3 s; once for a format 0.2 s more)");
     app.add_flag("--special", s.render_special, "show control tokens");
     add_threads(app, flags->model.n_threads);
     flags->model.add_context(app);

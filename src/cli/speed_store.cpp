@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "backends/backend.h"
 #include "base/bytes.h"
 #include "base/processor.h"
 #include "cli/build_info.h"
@@ -48,8 +49,13 @@ void write_store(const Entries& entries) {
     }
 }
 
+Result<std::unique_ptr<backends::Backend>> backend_of(const WantedSpeeds& wanted, threads::Pool& pool) {
+    if (wanted.backend == "reference") { return backends::make_reference(pool); }
+    return backends::make_cpu(pool, wanted.isa);
+}
+
 bool holds(const planner::Speeds& s, const WantedSpeeds& wanted) {
-    return s.attend.contains(wanted.kv) &&
+    return std::ranges::all_of(wanted.kv, [&](const auto& types) { return s.attend.contains(types); }) &&
            std::ranges::all_of(wanted.formats, [&](quant::Type type) { return s.matmul.contains(type); });
 }
 
@@ -63,24 +69,25 @@ std::string speed_store_path() {
 }
 
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
-                                            const backends::Backend& backend, const std::stop_token& stop) {
+                                            const std::stop_token& stop) {
     const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
     Entries entries = read_store();
     const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
     std::set<quant::Type> formats(wanted.formats.begin(), wanted.formats.end());
-    std::set<std::pair<quant::Type, quant::Type>> kv{wanted.kv};
+    std::set<std::pair<quant::Type, quant::Type>> kv(wanted.kv.begin(), wanted.kv.end());
     if (kept != entries.end()) {
         for (const auto& [type, curve] : kept->speeds.matmul) { formats.insert(type); }
         for (const auto& [types, speed] : kept->speeds.attend) { kv.insert(types); }
         entries.erase(kept);
     }
+    WALLABY_TRY(const auto backend, backend_of(wanted, pool));
     probe::SpeedOptions options;
     options.loops = probe::kernel_loops(wanted.isa);
     options.backend = wanted.backend;
     options.isa = wanted.isa;
     options.formats.assign(formats.begin(), formats.end());
     options.kv_types.assign(kv.begin(), kv.end());
-    WALLABY_TRY(probe::SpeedReport report, probe::measure_speeds(pool, backend, options, stop));
+    WALLABY_TRY(probe::SpeedReport report, probe::measure_speeds(pool, *backend, options, stop));
     if (entries.size() >= most_entries) { entries.erase(entries.begin()); }
     entries.push_back({key, report.speeds});
     write_store(entries);
@@ -95,13 +102,12 @@ Result<planner::Rates> rates_now(const std::string& isa, threads::Pool& pool, co
     return measured.median;
 }
 
-Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const backends::Backend& backend,
-                                   const std::stop_token& stop) {
+Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
     const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
     const Entries entries = read_store();
     const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
     if (kept != entries.end() && holds(kept->speeds, wanted)) { return kept->speeds; }
-    WALLABY_TRY(probe::SpeedReport report, measure_and_keep(wanted, pool, backend, stop));
+    WALLABY_TRY(probe::SpeedReport report, measure_and_keep(wanted, pool, stop));
     return std::move(report.speeds);
 }
 

@@ -5,25 +5,23 @@
 #include <string_view>
 #include <vector>
 
-#include "backends/backend.h"
 #include "probe/speeds.h"
 
 namespace wallaby::cli {
 
 // What a model's prediction needs.
 struct WantedSpeeds {
-    std::string backend, isa;
+    std::string backend, isa;  // "cpu" or "reference"; one of backends::instruction_set
     std::vector<quant::Type> formats;
-    std::pair<quant::Type, quant::Type> kv{quant::Type::f16, quant::Type::f16};
+    std::vector<std::pair<quant::Type, quant::Type>> kv;
 };
 
 // Those that are kept, where they hold all that is wanted; otherwise all that was kept and is wanted is measured
 // together (0.2 s a format), and kept. Where nothing can be written they are measured each time.
-Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const backends::Backend& backend,
-                                   const std::stop_token& stop);
+Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop);
 // The same, measured anew.
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
-                                            const backends::Backend& backend, const std::stop_token& stop);
+                                            const std::stop_token& stop);
 
 // What this machine gives at the moment (0.3 s).
 Result<planner::Rates> rates_now(const std::string& isa, threads::Pool& pool, const std::stop_token& stop);

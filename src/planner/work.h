@@ -14,8 +14,9 @@ namespace wallaby::planner {
 // keys and values they left. n_seqs sequences do it: prompts after each other, steps together.
 struct Work {
     uint32_t n_prompt = 0, n_gen = 0, n_depth = 0, n_seqs = 1, n_batch = 256;
+    uint32_t n_step = 1;  // tokens of a sequence in each of the n_gen steps: more than one where drafts are verified
 
-    uint64_t n_tokens() const { return uint64_t(n_seqs) * (uint64_t(n_prompt) + n_gen); }
+    uint64_t n_tokens() const { return uint64_t(n_seqs) * (uint64_t(n_prompt) + uint64_t(n_gen) * n_step); }
 };
 
 // Distinct experts of a layer that n_tokens tokens use when each of them chooses at random: E (1 - (1 - k/E)^n). 0 of a
@@ -47,7 +48,8 @@ void for_each_step(const ops::Program& program, const Work& work, const Each& ea
         }
     }
     for (uint32_t i = 0; i < work.n_gen; i++) {
-        step(std::vector(work.n_seqs, ops::Extent::Sequence{uint64_t(work.n_depth) + work.n_prompt + i, 1, 1}));
+        const uint64_t n_past = uint64_t(work.n_depth) + work.n_prompt + uint64_t(i) * work.n_step;
+        step(std::vector(work.n_seqs, ops::Extent::Sequence{n_past, work.n_step, work.n_step}));
     }
 }
 

@@ -87,6 +87,10 @@ class Bed {
     std::vector<float> logits_ = std::vector<float>(sample_width);
 };
 
+// What is left of a time without what was found to belong to something else. On a busy machine that can seem to be all
+// of it; nothing that was done takes no time.
+double left_of(double seconds, double other) { return std::max(seconds - other, seconds / 20); }
+
 // Times by what was run, of several rounds.
 using Times = std::map<std::pair<uint32_t, uint32_t>, std::vector<double>>;  // by program and rows
 
@@ -184,8 +188,8 @@ class Matmuls {
     }
     double seconds_of(uint32_t program, uint32_t n_columns) const { return least(times_.at({program, n_columns})); }
     double per_weight(const Stream& s, uint32_t n_columns, const planner::Speeds& out) const {
-        const double all = seconds_of(s.program, n_columns) - out.run_seconds - s.n_steps * out.wait_seconds;
-        return std::max(all, 0.0) / double(s.n_weights);
+        const double other = out.run_seconds + s.n_steps * out.wait_seconds;
+        return left_of(seconds_of(s.program, n_columns), other) / double(s.n_weights);
     }
 
     std::vector<quant::Type> formats_;
@@ -298,8 +302,8 @@ class RowOps {
             }
             return double(n);
         };
-        const double seconds = least(times_.at({program, n_rows})) - least(times_.at({empty_, n_rows}));
-        return std::max(seconds, 0.0) / (value_bytes(program) - value_bytes(empty_));
+        const double seconds = left_of(least(times_.at({program, n_rows})), least(times_.at({empty_, n_rows})));
+        return seconds / (value_bytes(program) - value_bytes(empty_));
     }
 
     SampleBuilder builder_;
@@ -353,7 +357,7 @@ Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, st
         }
     }
     const auto seconds_of = [&](const Case& c) {
-        return std::max(0.0, (least(c.with) - least(c.without)) / c.n_attends - known.wait_seconds);
+        return left_of(least(c.with), least(c.without) + c.n_attends * known.wait_seconds) / c.n_attends;
     };
     const auto cost_of = [&](const Case& c) {
         const ops::Program& p = bed->model().programs[c.program];

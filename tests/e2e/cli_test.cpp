@@ -1,6 +1,8 @@
 // The program as its users meet it.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -419,6 +421,23 @@ TEST_F(Cli, VerboseSpeaksOnStandardErrorOnly) {
     EXPECT_EQ(quiet.out, loud.out);
     EXPECT_EQ(quiet.err, "");
     EXPECT_NE(loud.err.find("decode"), std::string::npos) << loud.err;
+}
+
+TEST_F(Cli, TimingsStandBesideThePrediction) {
+    const Ran ran = wallaby_run({"run", "-m", model_, "abc", "-n", "5", "--temp", "0", "--ignore-eos", "--timings"});
+    EXPECT_EQ(ran.code, 0);
+    for (const char* phase : {"wallaby: prompt: predicted_tps ", "wallaby: decode: predicted_tps "}) {
+        const size_t at = ran.err.find(phase);
+        ASSERT_NE(at, std::string::npos) << ran.err;
+        double predicted = 0, limit = 0;
+        char limiter[8] = {};
+        ASSERT_EQ(std::sscanf(ran.err.c_str() + at + std::strlen(phase), "%lf, limit_tps %lf, limiter %7s", &predicted,
+                              &limit, limiter),
+                  3)
+            << ran.err;
+        EXPECT_GT(predicted, 0);
+        EXPECT_GT(limit, 0);
+    }
 }
 
 }  // namespace

@@ -173,6 +173,46 @@ TEST(CliPlan, TheTextSaysTheSame) {
     EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 3) << csv.out;
 }
 
+TEST(CliPlan, WhatIsWantedAndWhatWouldBeEnough) {
+    const Json met = plan({"llama-3.1-8b", "--on", "m2-max", "--want", "20 tok/s at 32k in 16 GB"})[0];
+    EXPECT_EQ(met["n_ctx"], 32768);
+    ASSERT_FALSE(met["choices"].empty());
+    double last = -1;
+    for (const Json& c : met["choices"]) {
+        EXPECT_TRUE(c["meets"]) << c;
+        EXPECT_GE(c["tokens_per_s"], 20);
+        EXPECT_LE(c["needed_bytes"], 16e9);
+        EXPECT_GE(c["perplexity_increase"], last);
+        last = c["perplexity_increase"];
+    }
+    // 16 GB of weights in F16 and 4.3 GB of keys and values do not fit; in Q8_0 they do.
+    EXPECT_EQ(met["choices"][0]["type"], "Q8_0");
+    const Json unmet = plan({"llama-3.1-8b", "--on", "m1", "--want", "100 tok/s at 4k"})[0];
+    ASSERT_FALSE(unmet["choices"].empty());
+    for (const Json& c : unmet["choices"]) {
+        EXPECT_FALSE(c["meets"]) << c;
+        EXPECT_GT(c["wanted_bytes_per_s"], 68.25e9) << c;
+    }
+    EXPECT_TRUE(plan({"llama-3.1-8b", "--on", "m1", "--want", "1 tok/s in 1 GB"})[0]["choices"].empty());
+    EXPECT_EQ(wallaby({"plan", "joey", "--on", "m1", "--want", "fast"}).code, 2);
+}
+
+TEST(CliPlan, Speculation) {
+    const Json s = plan({"llama-3.1-8b", "--on", "m2-max", "--speculate", "4,0.7,0.05"})[0]["speculation"];
+    EXPECT_EQ(s["n_drafts"], 4);
+    const double verify = s["verify_steps"];
+    EXPECT_GE(verify, 1);
+    EXPECT_LT(verify, 5);
+    EXPECT_NEAR(s["gain"].get<double>(), (1 + 0.7 + 0.49 + 0.343 + 0.2401) / (verify + 0.2), 1e-9);
+    EXPECT_GT(s["break_even"], 0);
+    EXPECT_LT(s["break_even"], 0.7);
+    EXPECT_TRUE(
+        plan({"llama-3.1-8b", "--on", "m2-max", "--speculate", "4,0.7,5"})[0]["speculation"]["break_even"].is_null());
+    for (const char* words : {"4", "0,0.5", "4,1.5", "4.5,0.5", "4,0.5,-1", "4,0.5,0,0"}) {
+        EXPECT_EQ(wallaby({"plan", "joey", "--on", "m1", "--speculate", words}).code, 2) << words;
+    }
+}
+
 TEST(CliPlan, ErrorsAreErrors) {
     const auto fails = [](const Words& words, int code, const std::string& says) {
         Words all{"plan"};

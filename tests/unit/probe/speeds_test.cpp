@@ -24,7 +24,7 @@ SpeedOptions small() {
     options.formats = {Type::q4_0, Type::f16};
     options.kv_types = {{Type::f16, Type::q8_0}};
     options.isa = "portable";
-    options.n_rounds = 1;
+    options.n_rounds = 3;
     options.stream_bytes = 8 * mib;
     return options;
 }
