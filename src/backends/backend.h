@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -80,8 +81,10 @@ class Backend {
                                                         std::stop_token stop) const = 0;
 };
 
-// Refuses what needs more memory than is available, with its parts. model: its name; remedy: what the caller can offer.
-Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std::string_view remedy);
+// Refuses what needs more memory than `available` bytes (unknown: nothing is refused), with its parts. model: its name;
+// remedy: what the caller can offer.
+Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std::optional<uint64_t> available,
+                          std::string_view remedy);
 
 // The back end that defines each op: plain C++, sums in double, one rounding to float32 per op (docs/numerics.md).
 // The pool must outlive what it makes.

@@ -41,8 +41,8 @@ Result<void> check_slots(const MemoryPlan& plan, std::span<const uint32_t> slot_
 
 }  // namespace
 
-Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std::string_view remedy) {
-    const auto available = base::available_memory();
+Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std::optional<uint64_t> available,
+                          std::string_view remedy) {
     if (!available || plan.total() <= *available) { return {}; }
     const auto gib = [](uint64_t n_bytes) { return double(n_bytes) / double(1u << 30); };
     return Error{

@@ -30,7 +30,8 @@ Result<std::unique_ptr<Runner>> Runner::load(const gguf::WeightSource& source, c
     WALLABY_TRY(const backends::MemoryPlan plan,
                 backend.plan(runner->model_, {group.n_ctx(), group.n_seqs(), n_rows, group.k_type, group.v_type,
                                               kv::slots_per_sequence}));
-    WALLABY_OK(backends::check_memory(name, plan, "Use a smaller -d, -p, -n or -np, --mmap, or a smaller model"));
+    WALLABY_OK(backends::check_memory(name, plan, base::available_memory(),
+                                      "Use a smaller -d, -p, -n or -np, --mmap, or a smaller model"));
     WALLABY_TRY(runner->executable_, backend.compile(runner->model_, source, plan, progress, stop));
     runner->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);
     runner->slots_ = std::make_unique<kv::PagePool>(plan.n_slots);

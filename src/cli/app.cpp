@@ -101,6 +101,7 @@ void ModelFlags::add_context(CLI::App& app) {
     app.add_option("-c,--ctx-size", n_ctx, "tokens of context; 0: what the model was trained with, at most 4096")
         ->type_name("N")
         ->check(CLI::Range(0, 1 << 30));
+    app.add_flag("--force", force, "load what seems not to fit the memory");
     app.add_option("-b,--batch-size", n_batch, "tokens evaluated at once")
         ->type_name("N")
         ->check(CLI::Range(1, 1 << 16))
@@ -147,6 +148,7 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     options.backend = flags.backend == "reference" ? engine::BackendKind::reference : engine::BackendKind::cpu;
     options.isa = flags.isa;
     options.weights_in = flags.weights_in();
+    options.force = flags.force;
     options.rope_freq_base = flags.rope_freq_base;
     options.rope_freq_scale = flags.rope_freq_scale;
     WALLABY_TRY(options.k_type, kv_type("--ctk", flags.k_type));

@@ -62,7 +62,7 @@ struct ModelFlags {
     std::string k_type = "f16", v_type = "f16";
     std::string backend = "cpu", isa = "auto";
     double rope_freq_base = 0, rope_freq_scale = 0;
-    bool mmap = false, verbose = false;
+    bool mmap = false, force = false, verbose = false;
 
     backends::WeightsIn weights_in() const { return mmap ? backends::WeightsIn::file : backends::WeightsIn::memory; }
     void add_model(CLI::App& app);

@@ -20,6 +20,7 @@
 #include "cli/progress_bar.h"
 #include "convert/mixes.h"
 #include "convert/synthetic.h"
+#include "planner/footprint.h"
 
 namespace wallaby::cli {
 namespace {
@@ -262,6 +263,8 @@ class Bench {
         row_.k_type = group.k_type;
         row_.v_type = group.v_type;
         row_.planned_bytes = loaded.runner->plan().total();
+        row_.planned_rss_bytes =
+            row_.planned_bytes + planner::process_bytes(loaded.runner->model(), loaded.source->metadata().n_bytes());
         // Weights that are made up take longer than reading them would.
         if (!subject.is_synthetic) { row_.load_seconds_warm = loaded.seconds; }
     }
@@ -305,10 +308,9 @@ class Bench {
 
     void tell_if_slow(const std::optional<probe::Measured>& before, const std::optional<probe::Measured>& after) const {
         if (!row_.prediction || !before || !after || row_.seconds.empty()) { return; }
-        const double n = double(row_.seconds.size());
-        const double mean = std::accumulate(row_.seconds.begin(), row_.seconds.end(), 0.0) / n;
-        const double share = row_.prediction->seconds() / std::max(mean, 1e-9);
-        if (share >= planner::slow) { return; }
+        const double all = std::accumulate(row_.seconds.begin(), row_.seconds.end(), 0.0);
+        const double share = row_.prediction->seconds() * double(row_.seconds.size()) / std::max(all, 1e-9);
+        if (share >= planner::slow || all < least_slow_seconds) { return; }
         say(fmt::format("{} {}: {}", row_.model_type, row_.test.name(),
                         slow_line(share, used_, row_.n_threads, before->median, after->median)));
     }

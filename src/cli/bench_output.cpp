@@ -101,6 +101,7 @@ Json to_json(const BenchRow& r) {
     row["load_seconds_warm"] = or_null(r.load_seconds_warm);
     row["peak_rss_bytes"] = r.peak_rss_bytes;
     row["planned_bytes"] = r.planned_bytes;
+    row["planned_rss_bytes"] = r.planned_rss_bytes;
     row["isa"] = r.isa;
     row["use_mmap"] = r.use_mmap;
     put_rates(row, "", r.probe ? r.probe->best : planner::Rates{});

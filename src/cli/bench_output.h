@@ -26,7 +26,7 @@ struct BenchRow {
     std::optional<planner::Prediction> prediction;               // at the same probe's rates
     std::optional<probe::Measured> probe;                        // average of before and after
     std::optional<double> load_seconds_cold, load_seconds_warm;  // nothing: was not measured
-    uint64_t peak_rss_bytes = 0, planned_bytes = 0;
+    uint64_t peak_rss_bytes = 0, planned_bytes = 0, planned_rss_bytes = 0;
 };
 
 // Prints rows as they come, each format whole at every row's end but for JSON's closing bracket.

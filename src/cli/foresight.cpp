@@ -22,9 +22,7 @@ Result<std::string> Foresight::lines(const planner::Work& work, double seconds, 
     std::string text = fmt::format("predicted_tps {:.2f}, limit_tps {:.2f}, limiter {}", rate(predicted.seconds()),
                                    rate(limit.seconds()), limit.limiter());
     const double share = predicted.seconds() / std::max(seconds, 1e-9);
-    // Less is too little for the system's counters, and for what a first touch of memory costs.
-    constexpr double least_seconds = 0.2;
-    if (share < planner::slow && seconds >= least_seconds) {
+    if (share < planner::slow && seconds >= least_slow_seconds) {
         text += "\n" + slow_line(share, used, speeds_.n_threads, speeds_.rates, now_);
     }
     return text;

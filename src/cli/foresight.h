@@ -10,6 +10,10 @@
 
 namespace wallaby::cli {
 
+// Work of less is not called slow: it is too little for the system's counters, and for what a first touch of memory
+// costs.
+inline constexpr double least_slow_seconds = 0.2;
+
 class Foresight {
   public:
     // Of a model's first program, which must outlive this. Measures what is not kept yet (speeds_for), and the rates of
@@ -18,7 +22,7 @@ class Foresight {
                                     const std::stop_token& stop);
 
     // "predicted_tps 61.2, limit_tps 70.3, limiter read", in tokens a second; and where the work was slower than
-    // planner::slow of that, for 0.2 s and longer, the likely cause as another line. Error `unsupported`:
+    // planner::slow of that, the likely cause as another line. Error `unsupported`:
     // planner::predict.
     Result<std::string> lines(const planner::Work& work, double seconds, const base::Usage& used) const;
 

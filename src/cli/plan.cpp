@@ -151,7 +151,7 @@ class Planner {
         out.id = target.id;
         out.name = target.name;
         out.memory_bytes = target.memory_bytes;
-        out.process_bytes = planner::process_bytes(typed.model);
+        out.process_bytes = process_bytes(typed.model);
         WALLABY_TRY(out.memory, backend_->plan(typed.model, s));
         const auto fits = [&](const backends::Settings& settings) {
             const auto plan = backend_->plan(typed.model, settings);
@@ -186,6 +186,12 @@ class Planner {
     // A token of every sequence, with `depth` tokens before it.
     planner::Work decode_at(uint32_t depth) const {
         return {0, 1, depth == 0 ? 0 : std::min(depth, report_.settings.n_ctx) - 1, flags_.n_seqs, flags_.n_batch};
+    }
+
+    // Of `wallaby run`, which has a tokenizer.
+    uint64_t process_bytes(const ops::Model& model) const {
+        const uint64_t n = model_->metadata_bytes().value_or(planner::usual_metadata_bytes(model));
+        return planner::process_bytes(model, n) + planner::tokenizer_bytes(n);
     }
 
     // What verifying k drafts and one more costs beside a step of one.

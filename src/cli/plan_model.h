@@ -22,6 +22,11 @@ class PlanModel {
     // The type that is planned for where none is asked for: "" (the file's own) or "Q4_K_M".
     std::string_view usual_type() const { return source_ ? "" : "Q4_K_M"; }
 
+    // Of a file.
+    std::optional<uint64_t> metadata_bytes() const {
+        return source_ ? std::optional(source_->metadata().n_bytes()) : std::nullopt;
+    }
+
     struct Typed {
         ops::Model model;
         uint64_t n_bytes = 0, n_params = 0;  // of all tensors

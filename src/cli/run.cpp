@@ -4,10 +4,12 @@
 
 #include <random>
 
+#include "base/memory_use.h"
 #include "cli/app.h"
 #include "cli/foresight.h"
 #include "cli/interrupt.h"
 #include "engine/session.h"
+#include "planner/footprint.h"
 #include "text/chat.h"
 
 namespace wallaby::cli {
@@ -139,6 +141,13 @@ class Timekeeper {
                         rate(n_decoded, t.generated_seconds)));
         if (!flags_.timings) { return {}; }
         const engine::Model& model = *loaded_.model;
+        const uint64_t metadata_bytes = model.metadata().n_bytes();
+        const uint64_t planned = model.plan().total() + planner::process_bytes(model.program(), metadata_bytes) +
+                                 planner::tokenizer_bytes(metadata_bytes);
+        if (const auto use = base::resident()) {
+            const auto mib = [](uint64_t n) { return double(n) / double(1 << 20); };
+            say(fmt::format("memory: peak_rss_mib {:.1f}, planned_mib {:.1f}", mib(use->peak), mib(planned)));
+        }
         const backends::Settings& s = model.plan().settings;
         const bool is_reference = flags_.model.backend == "reference";
         WALLABY_TRY(const std::string isa, backends::instruction_set(flags_.model.isa));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/system.h"
 #include "kv/checkpoints.h"
+#include "planner/footprint.h"
 
 namespace wallaby::engine {
 namespace {
@@ -24,6 +26,19 @@ Result<std::unique_ptr<backends::Backend>> make_backend(const LoadOptions& optio
             ErrorCode::unsupported, "the reference back end holds its weights in memory", {}, "Leave out --mmap"};
     }
     return backends::make_reference(pool);
+}
+
+Result<void> check_memory(const ops::Model& model, const std::string& name, const backends::Backend& backend,
+                          const backends::MemoryPlan& plan, backends::WeightsIn weights_in) {
+    const std::optional<uint64_t> available = base::available_memory();
+    if (!available || plan.total() <= *available) { return {}; }
+    const std::string fits =
+        planner::flags_of(planner::settings_that_fit(backend, model, plan.settings, *available), plan.settings);
+    return backends::check_memory(
+        name, plan, available,
+        fmt::format("{}{}; --force loads it nevertheless",
+                    fits.empty() ? "No context fits: use a smaller model or type" : "It fits with " + fits,
+                    weights_in == backends::WeightsIn::memory ? "; --mmap leaves the weights in the file" : ""));
 }
 
 }  // namespace
@@ -67,8 +82,7 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
     log(base::LogLevel::info,
         fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
                     gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
-    WALLABY_OK(backends::check_memory(name, plan,
-                                      "Use --mmap to leave the weights in the file, a smaller -c, or a smaller model"));
+    if (!options.force) { WALLABY_OK(check_memory(model->program_, name, *backend, plan, options.weights_in)); }
     WALLABY_TRY(model->executable_,
                 backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
     model->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);

@@ -26,6 +26,7 @@ struct LoadOptions {
     uint32_t n_seqs = 1;
     uint32_t n_batch = 256;
     quant::Type k_type = quant::Type::f16, v_type = quant::Type::f16;
+    bool force = false;  // load it even where the plan is beyond the memory that is available
     double rope_freq_base = 0, rope_freq_scale = 0;  // models::Options
 };
 

@@ -78,6 +78,12 @@ std::optional<double> Value::number(uint64_t i) const {
     return std::nullopt;
 }
 
+uint64_t Metadata::n_bytes() const {
+    uint64_t n = 0;
+    for (const Entry& entry : entries_) { n += entry.value.bytes.size(); }
+    return n;
+}
+
 Metadata::Metadata(HeaderBytes bytes, std::vector<Entry> entries, std::string file)
     : bytes_(std::move(bytes)), entries_(std::move(entries)), by_key_(entries_.size()), file_(std::move(file)) {
     std::iota(by_key_.begin(), by_key_.end(), 0u);

@@ -106,6 +106,7 @@ class Metadata {
 
     std::span<const Entry> entries() const { return entries_; }  // in file order
     const std::string& file() const { return file_; }
+    uint64_t n_bytes() const;                       // of all values: most of the header, where there is a vocabulary
     const Value* find(std::string_view key) const;  // the first of that key
     bool has(std::string_view key) const { return find(key) != nullptr; }
 

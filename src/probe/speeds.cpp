@@ -47,7 +47,7 @@ class Bed {
         WALLABY_TRY(bed->built_, std::move(builder).build());
         const backends::Settings settings{n_ctx, 1, n_batch, kv.first, kv.second};
         WALLABY_TRY(const backends::MemoryPlan plan, backend.plan(bed->built_.model, settings));
-        WALLABY_OK(backends::check_memory("the probe", plan, "Free some memory"));
+        WALLABY_OK(backends::check_memory("the probe", plan, base::available_memory(), "Free some memory"));
         WALLABY_TRY(bed->executable_,
                     backend.compile(
                         bed->built_.model, *bed->built_.source, plan, [](uint64_t, uint64_t) {}, stop));
