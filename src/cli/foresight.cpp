@@ -10,7 +10,7 @@ Result<Foresight> Foresight::create(const ops::Model& model, const WantedSpeeds&
                                     const std::stop_token& stop) {
     Foresight f(model, wanted);
     WALLABY_TRY(f.speeds_, speeds_for(wanted, pool, stop));
-    WALLABY_TRY(f.now_, rates_now(wanted.isa, pool, stop));
+    WALLABY_TRY(f.now_, rates_now(wanted, pool, stop));
     return f;
 }
 

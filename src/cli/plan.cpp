@@ -1,6 +1,8 @@
 // wallaby plan: whether a model fits a machine and how fast it will be there, before anything is downloaded or loaded.
 #include "cli/plan.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -135,7 +137,7 @@ class Planner {
         }
         for (const quant::Type type : kv_types) { wanted.kv.emplace_back(type, type); }
         WALLABY_TRY(speeds_, speeds_for(wanted, pool_, stop_));
-        WALLABY_TRY(const planner::Rates now, rates_now(isa, pool_, stop_));
+        WALLABY_TRY(const planner::Rates now, rates_now(wanted, pool_, stop_));
         Target t{"here", "this machine", double(base::available_memory().value_or(0)), now.read_bytes_per_s};
         t.now = planner::forecast_here(speeds_, now, planner::decode_spread_here, planner::prompt_spread_here);
         planner::Rates doubled = now;
@@ -170,10 +172,10 @@ class Planner {
             other.n_batch = std::max(s.n_batch, n_seqs);
             return fits(other);
         });
-        if (flags_.n_prompt != 0) {
-            out.prompt =
-                target.now->estimate(typed.model, {flags_.n_prompt, 0, 0, 1, flags_.n_batch}, s.k_type, s.v_type);
-        }
+        const planner::Work prompt{flags_.n_prompt, 0, 0, 1, flags_.n_batch};
+        if (flags_.n_prompt != 0) { out.prompt = target.now->estimate(typed.model, prompt, s.k_type, s.v_type); }
+        out.roofline = planner::roofline_of(typed.model, decode_at(flags_.n_prompt), prompt, s.k_type, s.v_type,
+                                            target.now->rates());
         out.decode = target.now->estimate(typed.model, decode_at(flags_.n_prompt), s.k_type, s.v_type);
         out.decode_full = target.now->estimate(typed.model, decode_at(s.n_ctx), s.k_type, s.v_type);
         if (out.decode_full.ok()) {
@@ -300,6 +302,8 @@ Result<std::string> run_plan(const Flags& flags) {
     WALLABY_TRY(const PlanReport report, Planner(flags, stop).run());
     if (flags.output == "json") { return plan_json(report); }
     if (flags.output == "csv") { return plan_csv(report); }
+    if (flags.output == "svg" && ::isatty(1) == 0) { return plan_svg(report); }
+    if (flags.output == "svg" || flags.output == "plot") { return plan_plot(report); }
     return plan_text(report);
 }
 
@@ -348,9 +352,10 @@ std::function<int()> define_plan(CLI::App& app) {
     app.add_flag("--list", flags->list, "list the catalogue's machines");
     app.add_flag("--article", flags->article, "the numbers of \"How is LLaMa.cpp possible?\" beside corrected limits");
     app.add_flag("--validate", flags->validate, "published results beside what is predicted of their machines");
-    app.add_option("-o,--output", flags->output, "how it is printed: table, json, csv")
+    app.add_option("-o,--output", flags->output,
+                   "how it is printed: table, json, csv, svg (a roofline plot; as text on a terminal), plot (as text)")
         ->type_name("FORMAT")
-        ->check(CLI::IsMember({"table", "json", "csv"}))
+        ->check(CLI::IsMember({"table", "json", "csv", "svg", "plot"}))
         ->capture_default_str();
     return [flags] {
         const auto text = run_plan(*flags);

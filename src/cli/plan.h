@@ -7,6 +7,7 @@
 #include "backends/backend.h"
 #include "cli/plan_model.h"
 #include "planner/forecast.h"
+#include "planner/roofline.h"
 #include "planner/want.h"
 
 namespace wallaby::cli {
@@ -50,6 +51,7 @@ struct MachinePlan {
     std::vector<Change> changes;  // the most helpful first
     std::vector<Choice> choices;  // of --want: those that meet it by their loss; or else all that fit
     std::optional<Speculation> speculation;
+    planner::Roofline roofline;  // of the prompt, and of decode after it
 };
 
 struct PlanReport {
@@ -64,5 +66,8 @@ struct PlanReport {
 std::string plan_text(const PlanReport& report);
 std::string plan_json(const PlanReport& report);
 std::string plan_csv(const PlanReport& report);
+// Roofline plots, one below the other.
+std::string plan_svg(const PlanReport& report);
+std::string plan_plot(const PlanReport& report);
 
 }  // namespace wallaby::cli

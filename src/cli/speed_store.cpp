@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <set>
 
@@ -89,16 +90,31 @@ Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads:
     options.kv_types.assign(kv.begin(), kv.end());
     WALLABY_TRY(probe::SpeedReport report, probe::measure_speeds(pool, *backend, options, stop));
     if (entries.size() >= most_entries) { entries.erase(entries.begin()); }
-    entries.push_back({key, report.speeds});
+    entries.push_back({key, report.speeds, {}, 0});
     write_store(entries);
     return report;
 }
 
-Result<planner::Rates> rates_now(const std::string& isa, threads::Pool& pool, const std::stop_token& stop) {
+Result<planner::Rates> rates_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
+    constexpr int64_t kept_seconds = 60;
+    const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
+    const int64_t now = std::time(nullptr);
+    {
+        const Entries entries = read_store();
+        const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
+        if (kept != entries.end() && kept->now_at <= now && now - kept->now_at < kept_seconds) { return kept->now; }
+    }
     probe::Options options;
-    options.loops = probe::kernel_loops(isa);
+    options.loops = probe::kernel_loops(wanted.isa);
     options.seconds = 0.015;
     WALLABY_TRY(const probe::Measured measured, probe::measure(pool, options, stop));
+    Entries entries = read_store();
+    const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
+    if (kept != entries.end()) {
+        kept->now = measured.median;
+        kept->now_at = std::time(nullptr);
+        write_store(entries);
+    }
     return measured.median;
 }
 

@@ -23,8 +23,8 @@ Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& po
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
                                             const std::stop_token& stop);
 
-// What this machine gives at the moment (0.3 s).
-Result<planner::Rates> rates_now(const std::string& isa, threads::Pool& pool, const std::stop_token& stop);
+// What this machine gives at the moment (0.3 s), or gave within the last minute.
+Result<planner::Rates> rates_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop);
 
 // $XDG_CACHE_HOME/wallaby/speeds.json, or in ~/.cache; empty where neither is known.
 std::string speed_store_path();

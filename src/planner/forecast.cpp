@@ -25,6 +25,7 @@ class Here final : public Forecaster {
         WALLABY_TRY(const Prediction p, predict(model, work, k_type, v_type, speeds_, now_));
         return between(p.seconds(), work.n_prompt != 0 ? prompt_ : decode_, std::string(p.limiter()));
     }
+    Rates rates() const override { return now_; }
 
   private:
     Speeds speeds_;
@@ -61,6 +62,7 @@ class Elsewhere final : public Forecaster {
         const bool is_overhead = n_ops * learnt.efficiency.op_seconds > ideal / learnt.efficiency.share;
         return between(seconds, learnt.spread, is_overhead ? "starting ops" : std::string(limit.limiter()));
     }
+    Rates rates() const override { return published_rates(machine_); }
 
   private:
     Machine machine_;

@@ -8,6 +8,7 @@
 #include "ops/program.h"
 #include "planner/efficiency.h"
 #include "planner/machine.h"
+#include "planner/rates.h"
 #include "planner/speeds.h"
 #include "planner/work.h"
 
@@ -25,6 +26,8 @@ class Forecaster {
     // work: a prompt or generation, not both. Error `unsupported`: nothing is known of what the model needs.
     virtual Result<Estimate> estimate(const ops::Model& model, const Work& work, quant::Type k_type,
                                       quant::Type v_type) const = 0;
+    // What the machine gives, by measurement or by its data sheet.
+    virtual Rates rates() const = 0;
 };
 
 // What predictions on this machine were off by, in the table of docs/arithmetic.md: time measured by time predicted.

@@ -1,5 +1,7 @@
 #include "planner/limit.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <variant>
 
@@ -29,7 +31,12 @@ Operations operations_of(const ops::Model& model, const ops::Op& op, const ops::
 
 double over(double amount, double rate) { return rate > 0 ? amount / rate : 0; }
 
-void add(Limit& limit, const Operations& operations, uint64_t n_bytes, const Rates& rates) {
+void add(Limit& limit, const ops::Model& model, const ops::Op& op, const ops::Cost& cost, quant::Type k_type,
+         const Rates& rates) {
+    const Operations operations = operations_of(model, op, cost, k_type, rates);
+    const uint64_t n_bytes = cost.weight_bytes + cost.state_read + cost.state_written;
+    limit.bytes += n_bytes;
+    limit.operations += 2 * cost.macs;
     const double read = over(double(n_bytes), rates.read_bytes_per_s);
     const double int8 = over(operations.int8, rates.int8_ops_per_s);
     const double f32 = over(operations.f32, rates.f32_ops_per_s);
@@ -43,6 +50,15 @@ void add(Limit& limit, const Operations& operations, uint64_t n_bytes, const Rat
     }
 }
 
+// each(op, its cost) of every step.
+template <class Each>
+void for_each_op(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Each& each) {
+    const ops::Program& program = model.programs.front();
+    for_each_step(program, work, [&](const ops::Extent& step) {
+        for (const ops::Op& op : program.ops) { each(op, ops::cost(model, program, op, step, k_type, v_type)); }
+    });
+}
+
 }  // namespace
 
 std::string_view Limit::limiter() const {
@@ -52,18 +68,25 @@ std::string_view Limit::limiter() const {
 }
 
 Limit limit_of(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Rates& rates) {
-    const ops::Program& program = model.programs.front();
     Limit limit;
-    for_each_step(program, work, [&](const ops::Extent& step) {
-        for (const ops::Op& op : program.ops) {
-            const ops::Cost cost = ops::cost(model, program, op, step, k_type, v_type);
-            const uint64_t n_bytes = cost.weight_bytes + cost.state_read + cost.state_written;
-            limit.bytes += n_bytes;
-            limit.operations += 2 * cost.macs;
-            add(limit, operations_of(model, op, cost, k_type, rates), n_bytes, rates);
-        }
-    });
+    for_each_op(model, work, k_type, v_type,
+                [&](const ops::Op& op, const ops::Cost& cost) { add(limit, model, op, cost, k_type, rates); });
     return limit;
+}
+
+std::vector<KindLimit> limits_by_kind(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type,
+                                      const Rates& rates) {
+    std::vector<KindLimit> kinds;
+    for_each_op(model, work, k_type, v_type, [&](const ops::Op& op, const ops::Cost& cost) {
+        std::string name(ops::name_of(op.spec));
+        if (std::holds_alternative<ops::Matmul>(op.spec)) {
+            name += fmt::format(" {}", quant::format_of(model.weights[op.weight[0]].type).name);
+        }
+        auto kind = std::ranges::find(kinds, name, &KindLimit::name);
+        if (kind == kinds.end()) { kind = kinds.insert(kind, {std::move(name), {}}); }
+        add(kind->limit, model, op, cost, k_type, rates);
+    });
+    return kinds;
 }
 
 }  // namespace wallaby::planner

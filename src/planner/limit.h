@@ -2,7 +2,9 @@
 // rates that were measured beside it.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "ops/program.h"
 #include "planner/rates.h"
@@ -28,5 +30,13 @@ struct Limit {
 // float32 (docs/numerics.md). Where there is a bf16 rate, native products of bf16 numbers were asked for, and weights
 // in BF16 count at that. Experts are thought to be chosen at random. A rate of 0 counts as no time.
 Limit limit_of(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type, const Rates& rates);
+
+// The same by kinds of ops, in the program's order: matmuls by the type of their matrices, the others by their names.
+struct KindLimit {
+    std::string name;  // "matmul Q4_K", "attend"
+    Limit limit;
+};
+std::vector<KindLimit> limits_by_kind(const ops::Model& model, const Work& work, quant::Type k_type, quant::Type v_type,
+                                      const Rates& rates);
 
 }  // namespace wallaby::planner

@@ -9,13 +9,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int version = 1;
+constexpr int version = 2;
 
 std::string_view type_name(quant::Type type) { return quant::format_of(type).name; }
 
+Json json_of(const planner::Rates& r) {
+    return {r.read_bytes_per_s, r.int8_ops_per_s, r.bf16_ops_per_s, r.f32_ops_per_s};
+}
+
 Json json_of(const planner::Speeds& s) {
     Json out{{"backend", s.backend}, {"isa", s.isa}, {"n_threads", s.n_threads}};
-    out["rates"] = {s.rates.read_bytes_per_s, s.rates.int8_ops_per_s, s.rates.bf16_ops_per_s, s.rates.f32_ops_per_s};
+    out["rates"] = json_of(s.rates);
     for (const auto& [type, curve] : s.matmul) {
         Json& points = out["matmul"][std::string(type_name(type))];
         for (const auto& [x, y] : curve.points) { points.push_back({x, y}); }
@@ -42,13 +46,16 @@ quant::Type type_of(const std::string& name) {
     return format->type;
 }
 
+planner::Rates rates_of(const Json& in) {
+    return {number(in.at(0)), number(in.at(1)), number(in.at(2)), number(in.at(3))};
+}
+
 planner::Speeds speeds_of(const Json& in) {
     planner::Speeds s;
     s.backend = in.at("backend").get<std::string>();
     s.isa = in.at("isa").get<std::string>();
     s.n_threads = in.at("n_threads").get<uint32_t>();
-    const Json& rates = in.at("rates");
-    s.rates = {number(rates.at(0)), number(rates.at(1)), number(rates.at(2)), number(rates.at(3))};
+    s.rates = rates_of(in.at("rates"));
     for (const auto& [name, points] : in.at("matmul").items()) {
         planner::Curve& curve = s.matmul[type_of(name)];
         for (const Json& p : points) { curve.points.push_back({number(p.at(0)), number(p.at(1))}); }
@@ -67,9 +74,11 @@ planner::Speeds speeds_of(const Json& in) {
 
 std::string write_speeds(const std::vector<KeptSpeeds>& kept) {
     Json out{{"version", version}, {"machines", Json::array()}};
-    for (const auto& [key, speeds] : kept) {
-        Json entry = json_of(speeds);
-        entry["key"] = key;
+    for (const KeptSpeeds& k : kept) {
+        Json entry = json_of(k.speeds);
+        entry["key"] = k.key;
+        entry["now"] = json_of(k.now);
+        entry["now_at"] = k.now_at;
         out["machines"].push_back(std::move(entry));
     }
     return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -80,7 +89,8 @@ std::vector<KeptSpeeds> read_speeds(std::string_view text) try {
     if (in.at("version").get<int>() != version) { return {}; }
     std::vector<KeptSpeeds> kept;
     for (const Json& entry : in.at("machines")) {
-        kept.push_back({entry.at("key").get<std::string>(), speeds_of(entry)});
+        kept.push_back({entry.at("key").get<std::string>(), speeds_of(entry), rates_of(entry.at("now")),
+                        entry.at("now_at").get<int64_t>()});
     }
     return kept;
 } catch (const std::exception&) { return {}; }

@@ -1,5 +1,6 @@
 // Measured speeds as text (JSON), to be kept between runs.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@ namespace wallaby::probe {
 struct KeptSpeeds {
     std::string key;  // what they hold for: machine, build, settings
     planner::Speeds speeds;
+    planner::Rates now = {};  // what the machine gave when it was looked at last
+    int64_t now_at = 0;       // and when: seconds since 1970
 
     bool operator==(const KeptSpeeds&) const = default;
 };

@@ -213,6 +213,60 @@ TEST(CliPlan, Speculation) {
     }
 }
 
+// How often `what` is in the text.
+size_t count(const std::string& text, std::string_view what) {
+    size_t n = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) { n++; }
+    return n;
+}
+
+TEST(CliPlan, RooflinePlots) {
+    const Ran svg = wallaby({"plan", "llama-3.1-8b", "--on", "m2-max,a100-80gb-sxm", "-o", "svg"});
+    ASSERT_EQ(svg.code, 0) << svg.err;
+    EXPECT_TRUE(svg.out.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+    EXPECT_TRUE(svg.out.ends_with("</svg>\n"));
+    EXPECT_EQ(count(svg.out, "Q4_K_M on "), 2u) << "a plot for each machine";
+    for (const char* words :
+         {"decode matmul Q4_K", "prompt matmul Q6_K", "decode attend", "400 GB/s", "as predicted"}) {
+        EXPECT_NE(svg.out.find(words), std::string::npos) << words;
+    }
+    EXPECT_EQ(svg.out.find("nan"), std::string::npos);
+    EXPECT_EQ(svg.out.find("inf\""), std::string::npos);
+    const Ran plot = wallaby({"plan", "joey", "-o", "plot"});
+    ASSERT_EQ(plot.code, 0) << plot.err;
+    for (const char* words :
+         {"joey", " on this machine\n", "/ ", "int8: ", "f32: ", "* decode, all of it", "# prompt, all of it"}) {
+        EXPECT_NE(plot.out.find(words), std::string::npos) << words << " in " << plot.out;
+    }
+    // The slope and what lies on it.
+    EXPECT_GT(count(plot.out, "/"), 10u);
+    // Names from files are text in the image, whatever they hold.
+    const File machine("hostile.toml", R"(
+[[machine]]
+id = "mine"
+name = "<script>&\"\u0007"
+tier = "apple-base"
+memory = { gb = 8 }
+bandwidth = { gb_per_s = 136.5 }
+rates = [ { f32 = 5.2 } ]
+)");
+    const Ran hostile = wallaby({"plan", "joey", "--on", machine.path(), "-o", "svg"});
+    ASSERT_EQ(hostile.code, 0) << hostile.err;
+    EXPECT_EQ(hostile.out.find("<script>"), std::string::npos);
+    EXPECT_NE(hostile.out.find("&lt;script&gt;&amp;&quot; </text>"), std::string::npos) << hostile.out;
+    // Where no rate is known there is no roof.
+    const File bare("bare.toml", R"(
+[[machine]]
+id = "bare"
+tier = "apple-base"
+memory = { gb = 8 }
+bandwidth = { gb_per_s = 136.5 }
+)");
+    const Ran none = wallaby({"plan", "joey", "--on", bare.path(), "-o", "plot"});
+    ASSERT_EQ(none.code, 0) << none.err;
+    EXPECT_NE(none.out.find("bare: its bandwidth or its rates are not known"), std::string::npos) << none.out;
+}
+
 TEST(CliPlan, ErrorsAreErrors) {
     const auto fails = [](const Words& words, int code, const std::string& says) {
         Words all{"plan"};
