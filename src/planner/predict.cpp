@@ -96,8 +96,10 @@ class Predictor {
     Result<void> add_row(const ops::Op& op, const ops::Extent& step, const ops::Cost& cost, Prediction& out) const {
         const auto speed = speeds_.rows.find(ops::name_of(op.spec));
         if (speed == speeds_.rows.end()) { return not_measured(fmt::format("'{}'", ops::name_of(op.spec))); }
-        out.rows +=
-            double(cost.value_bytes) * (step.n_tokens() <= 2 ? speed->second.alone : speed->second.together) * f32_;
+        const bool is_recurrent =
+            std::holds_alternative<ops::Conv>(op.spec) || std::holds_alternative<ops::Scan>(op.spec);
+        const double amount = double(is_recurrent ? cost.macs : cost.value_bytes);
+        out.rows += amount * (step.n_tokens() <= 2 ? speed->second.alone : speed->second.together) * f32_;
         return {};
     }
 

@@ -36,7 +36,7 @@ struct AttendSpeed {
 
 // What goes row by row, a row by one thread.
 struct RowSpeed {
-    double alone = 0;     // seconds a byte of values read and written, of one row
+    double alone = 0;     // seconds a byte of values read and written, of one row; of conv and scan a multiply-add
     double together = 0;  // of many rows, all threads at work
     bool operator==(const RowSpeed&) const = default;
 };

@@ -24,13 +24,21 @@ ops::WeightId SampleBuilder::matrix(quant::Type type, uint32_t n_in, uint32_t n_
     return weight(fmt::format("matrix.{}.weight", model_.weights.size()), type, n_in, n_out);
 }
 
-ops::WeightId SampleBuilder::gains(uint32_t width) {
-    return weight(fmt::format("gains.{}_norm.weight", model_.weights.size()), quant::Type::f32, width, 1);
+ops::WeightId SampleBuilder::vector(std::string_view ending, uint32_t n) {
+    return weight(fmt::format("vector.{}{}", model_.weights.size(), ending), quant::Type::f32, n, 1);
 }
+
+ops::WeightId SampleBuilder::gains(uint32_t width) { return vector("_norm.weight", width); }
 
 ops::StateId SampleBuilder::kv_state(uint32_t n_heads, uint32_t head) {
     const auto id = ops::StateId(model_.states.size());
     model_.states.push_back({ops::State::Kind::kv, id, n_heads, head});
+    return id;
+}
+
+ops::StateId SampleBuilder::recurrent_state(uint64_t n_elements) {
+    const auto id = ops::StateId(model_.states.size());
+    model_.states.push_back({.kind = ops::State::Kind::recurrent, .layer = id, .n_elements = n_elements});
     return id;
 }
 

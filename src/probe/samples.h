@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,10 @@ class SampleBuilder {
     ops::ValueId embed(uint32_t width);
     ops::WeightId matrix(quant::Type type, uint32_t n_in, uint32_t n_out);
     ops::WeightId gains(uint32_t width);
+    // Of n numbers in F32, of a name that ends so: the ending says how they are spread (convert/synthetic.cpp).
+    ops::WeightId vector(std::string_view ending, uint32_t n);
     ops::StateId kv_state(uint32_t n_heads, uint32_t head);
+    ops::StateId recurrent_state(uint64_t n_elements);
     uint32_t rope_table(uint32_t n_dims);
     // Appends an op that writes one row a token, and returns what it writes.
     ops::ValueId add(ops::Op op, uint32_t width);

@@ -53,6 +53,7 @@ class Bed {
                         bed->built_.model, *bed->built_.source, plan, [](uint64_t, uint64_t) {}, stop));
         bed->pages_.resize(kv::pages_for(n_ctx));
         std::iota(bed->pages_.begin(), bed->pages_.end(), 0);
+        if (plan.n_slots != 0) { bed->slot_ = 0; }
         return bed;
     }
 
@@ -64,7 +65,7 @@ class Bed {
         for (uint32_t i = 0; i < n_rows; i++) {
             batch.rows.push_back({int32_t((at + 7 * i) % sample_width), at + i, 0, i + 1 == n_rows});
         }
-        batch.sequences.push_back({pages_});
+        batch.sequences.push_back({pages_, kv::no_slot, slot_});
         const double start = base::monotonic_seconds();
         WALLABY_OK(executable_->run(program, batch, logits_, stop));
         return base::monotonic_seconds() - start;
@@ -84,6 +85,7 @@ class Bed {
     SampleBuilder::Built built_;
     std::unique_ptr<backends::Executable> executable_;
     std::vector<kv::PageId> pages_;
+    kv::SlotId slot_ = kv::no_slot;  // of recurrent states, where there are any: each run begins anew
     std::vector<float> logits_ = std::vector<float>(sample_width);
 };
 
@@ -313,6 +315,60 @@ class RowOps {
     Times times_;
 };
 
+// Ops with a state of fixed size: what they do goes with that, not with the rows' width. Of Mamba-2 130M's sizes.
+Result<void> measure_recurrent(const backends::Backend& backend, uint32_t n_rounds, planner::Speeds& out,
+                               const std::stop_token& stop) {
+    constexpr uint32_t taps = 4, n_ops = 8;
+    constexpr ops::Scan scan{.n_heads = 24, .head = 64, .d_state = 128, .n_groups = 1};
+    constexpr uint32_t scanned = scan.n_heads * scan.head, scan_width = scanned + 2 * scan.n_groups * scan.d_state;
+    SampleBuilder builder;
+    const uint32_t empty = builder.end(builder.begin("empty"));
+    ops::ValueId v = builder.begin("conv");
+    for (uint32_t i = 0; i < n_ops; i++) {
+        ops::Op op{ops::Conv{taps}};
+        op.in[0] = v;
+        op.weight[0] = builder.vector(".ssm_conv1d.weight", taps * sample_width);
+        op.state = builder.recurrent_state(uint64_t(taps - 1) * sample_width);
+        v = builder.add(op, sample_width);
+    }
+    const uint32_t conv_program = builder.end(v);
+    v = builder.begin("scan");
+    const ops::ValueId x = builder.embed(scan_width), steps = builder.embed(scan.n_heads);
+    for (uint32_t i = 0; i < n_ops; i++) {
+        ops::Op op{scan};
+        op.in = {x, steps};
+        op.weight = {builder.vector(".ssm_a", scan.n_heads), builder.vector(".ssm_d", scan.n_heads),
+                     builder.vector(".ssm_dt.bias", scan.n_heads)};
+        op.state = builder.recurrent_state(uint64_t(scanned) * scan.d_state);
+        builder.add(op, scanned);
+    }
+    const uint32_t scan_program = builder.end(v);
+    WALLABY_TRY(const auto bed,
+                Bed::create(std::move(builder), backend, n_batch, {quant::Type::f16, quant::Type::f16}, stop));
+    Times times;
+    for (uint32_t round = 0; round < n_rounds; round++) {
+        for (const uint32_t n_rows : {1u, n_batch}) {
+            for (const uint32_t program : {empty, conv_program, scan_program}) {
+                WALLABY_TRY(const double seconds, bed->time_often(program, n_rows, stop));
+                times[{program, n_rows}].push_back(seconds);
+            }
+        }
+    }
+    const auto per_mac = [&](uint32_t program, uint32_t n_rows) {
+        const ops::Program& p = bed->model().programs[program];
+        uint64_t macs = 0;
+        for (const ops::Op& op : p.ops) {
+            if (op.state == ops::none) { continue; }
+            macs += ops::cost(bed->model(), p, op, {{{0, n_rows, 1}}}, quant::Type::f16, quant::Type::f16).macs;
+        }
+        return left_of(least(times.at({program, n_rows})), least(times.at({empty, n_rows}))) / double(macs);
+    };
+    for (const uint32_t program : {conv_program, scan_program}) {
+        out.rows[bed->model().programs[program].name] = {per_mac(program, 1), per_mac(program, n_batch)};
+    }
+    return {};
+}
+
 // A layer's attention, many times over: rows that share what they read, then one row that reads it all.
 Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, std::pair<quant::Type, quant::Type> kv,
                                             const planner::Speeds& known, uint32_t n_rounds,
@@ -393,6 +449,7 @@ Result<SpeedReport> measure_speeds(threads::Pool& pool, const backends::Backend&
     RowOps rows;
     WALLABY_OK(rows.measure(backend, n_rounds, stop));
     rows.write(out);
+    WALLABY_OK(measure_recurrent(backend, n_rounds, out, stop));
     for (const auto& kv : options.kv_types) {
         WALLABY_TRY(out.attend[kv], measure_attend(backend, kv, out, n_rounds, stop));
     }

@@ -57,7 +57,7 @@ TEST(ProbeSpeeds, HoldWhatWasAskedForAndEveryRowOp) {
     EXPECT_GT(attend.seconds_per_byte, 0);
     EXPECT_GT(attend.seconds_per_mac, 0);
     for (const char* name : {"embed", "norm", "rope", "append", "add", "silu", "gelu_tanh", "softcap", "gate", "route",
-                             "combine", "select"}) {
+                             "combine", "select", "conv", "scan"}) {
         ASSERT_TRUE(s.rows.contains(name)) << name;
         EXPECT_GT(s.rows.at(name).alone, 0) << name;
         EXPECT_GT(s.rows.at(name).together, 0) << name;
