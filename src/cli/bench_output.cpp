@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/ascii.h"
 #include "base/processor.h"
 #include "cli/app.h"
 #include "cli/build_info.h"
@@ -23,12 +24,6 @@ Statistics statistics_of(const std::vector<double>& values) {
     double sum = 0;
     for (const double v : values) { sum += (v - mean) * (v - mean); }
     return {mean, values.size() < 2 ? 0 : std::sqrt(sum / double(values.size() - 1))};
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 'a' - 'A') : c; });
-    return out;
 }
 
 Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -80,8 +75,8 @@ Json to_json(const BenchRow& r) {
     row["n_batch"] = r.n_batch;
     row["n_ubatch"] = r.n_batch;
     row["n_threads"] = r.n_threads;
-    row["type_k"] = lower(quant::format_of(r.k_type).name);
-    row["type_v"] = lower(quant::format_of(r.v_type).name);
+    row["type_k"] = base::lower(quant::format_of(r.k_type).name);
+    row["type_v"] = base::lower(quant::format_of(r.v_type).name);
     row["n_prompt"] = r.test.n_prompt;
     row["n_gen"] = r.test.n_gen;
     row["n_depth"] = r.test.n_depth;

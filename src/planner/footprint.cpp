@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <string>
 
+#include "base/ascii.h"
 #include "quant/format.h"
 
 namespace wallaby::planner {
@@ -15,12 +15,6 @@ constexpr uint64_t base_bytes = uint64_t(9) << 20, token_bytes = 90;
 constexpr double tokenizer_share = 2.6;          // of the metadata's bytes
 constexpr uint64_t usual_metadata_a_token = 50;  // 22 (Llama 2) to 61 (Llama 3), Qwen 39, Gemma 60
 constexpr uint32_t least_context = 256;
-
-std::string lower(std::string_view name) {
-    std::string out(name);
-    std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 'a' - 'A') : c; });
-    return out;
-}
 
 }  // namespace
 
@@ -82,8 +76,12 @@ std::string flags_of(const std::vector<backends::Settings>& settings, const back
     for (const backends::Settings& s : settings) {
         if (!text.empty()) { text += " or "; }
         text += fmt::format("-c {}", s.n_ctx);
-        if (s.k_type != wanted.k_type) { text += fmt::format(" --ctk {}", lower(quant::format_of(s.k_type).name)); }
-        if (s.v_type != wanted.v_type) { text += fmt::format(" --ctv {}", lower(quant::format_of(s.v_type).name)); }
+        if (s.k_type != wanted.k_type) {
+            text += fmt::format(" --ctk {}", base::lower(quant::format_of(s.k_type).name));
+        }
+        if (s.v_type != wanted.v_type) {
+            text += fmt::format(" --ctv {}", base::lower(quant::format_of(s.v_type).name));
+        }
     }
     return text;
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace wallaby::planner {
 namespace {
 
@@ -43,7 +45,7 @@ std::vector<std::string> words_of(std::string_view text) {
             continue;
         }
         if (now != last) { out.emplace_back(); }
-        out.back() += c >= 'A' && c <= 'Z' ? char(c + 'a' - 'A') : c;
+        out.back() += base::lower(c);
         last = now;
     }
     return out;
