@@ -8,5 +8,6 @@ template auto dragonbox::to_decimal(float) noexcept -> dragonbox::decimal_fp<flo
 template auto dragonbox::to_decimal(double) noexcept -> dragonbox::decimal_fp<double>;
 template auto thousands_sep_impl(locale_ref) -> thousands_sep_result<char>;
 template auto decimal_point_impl(locale_ref) -> char;
+template auto locale_ref::get<std::locale>() const -> std::locale;
 }  // namespace detail
 FMT_END_NAMESPACE
