@@ -4,23 +4,17 @@
 #include <nlohmann/json.hpp>
 
 #include "support/process.h"
+#include "support/sanitized.h"
 
 namespace {
 
 using namespace wallaby::testing;
 using Json = nlohmann::ordered_json;
 
-// A sanitizer's shadow memory is in no plan.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
-
 void expect_within(double measured, double planned, const std::string& what) {
     constexpr double mib = 1 << 20;
     EXPECT_GT(planned, 0) << what;
-    if (is_sanitized) { return; }
+    if (under_sanitizer) { return; }
     EXPECT_LE(std::abs(measured - planned), 0.02 * planned + 16 * mib)
         << what << ": " << measured / mib << " MiB, planned " << planned / mib;
 }
@@ -28,7 +22,7 @@ void expect_within(double measured, double planned, const std::string& what) {
 TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
     // Three models by two contexts, two batches and four pairs of KV types: each loaded anew, and filled to its
     // context.
-    const std::string models = is_sanitized ? "tiny-moe:Q8_0" : "gpt2:Q4_0,gpt2:F16,tiny-moe:Q8_0";
+    const std::string models = under_sanitizer ? "tiny-moe:Q8_0" : "gpt2:Q4_0,gpt2:F16,tiny-moe:Q8_0";
     size_t n_rows = 0;
     for (const char* depth : {"60", "1020"}) {
         const Ran ran =
@@ -41,7 +35,7 @@ TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
             n_rows++;
         }
     }
-    EXPECT_EQ(n_rows, is_sanitized ? 16u : 48u);
+    EXPECT_EQ(n_rows, under_sanitizer ? 16u : 48u);
 }
 
 TEST(CliMemory, ARunWithATokenizerToo) {

@@ -19,20 +19,9 @@
 #include <string>
 #include <vector>
 
-namespace wallaby::testing {
+#include "support/sanitized.h"
 
-// A sanitizer's own memory hides what the work allocates, and its time is not ours.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool under_sanitizer = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool under_sanitizer = true;
-#else
-constexpr bool under_sanitizer = false;
-#endif
-#else
-constexpr bool under_sanitizer = false;
-#endif
+namespace wallaby::testing {
 
 // Large blocks come from the system and go back to it when they are freed, in this whole program: the allocator would
 // otherwise keep some after a few large ones, and a child could use them beyond its limit.
