@@ -8,6 +8,7 @@
 #include "probe/disk.h"
 #include "probe/speed_text.h"
 #include "support/runner.h"
+#include "support/sanitized.h"
 
 namespace {
 
@@ -24,7 +25,7 @@ SpeedOptions small() {
     options.formats = {Type::q4_0, Type::f16};
     options.kv_types = {{Type::f16, Type::q8_0}};
     options.isa = "portable";
-    options.n_rounds = 3;
+    options.n_rounds = under_sanitizer ? 1 : 3;
     options.stream_bytes = 8 * mib;
     return options;
 }
