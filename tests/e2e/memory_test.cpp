@@ -25,6 +25,7 @@ TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
     const std::string models = under_sanitizer ? "tiny-moe:Q8_0" : "gpt2:Q4_0,gpt2:F16,tiny-moe:Q8_0";
     size_t n_rows = 0;
     for (const char* depth : {"60", "1020"}) {
+        if (under_sanitizer && n_rows != 0) { break; }
         const Ran ran =
             run_program({WALLABY_BINARY, "bench", "--synthetic", models,       "-p",    "0",        "-n",    "4",
                          "-d",           depth,   "-b",          "32,256",     "--ctk", "f16,q8_0", "--ctv", "f16,q8_0",
@@ -35,7 +36,7 @@ TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
             n_rows++;
         }
     }
-    EXPECT_EQ(n_rows, under_sanitizer ? 16u : 48u);
+    EXPECT_EQ(n_rows, under_sanitizer ? 8u : 48u);
 }
 
 TEST(CliMemory, ARunWithATokenizerToo) {
