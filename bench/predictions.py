@@ -4,8 +4,10 @@
     bench/predictions.py build/release/wallaby PREDICTIONS.jsonl [MODEL:TYPE ...]
 
 For each model `wallaby plan` predicts a prompt of 512 tokens and decode after it, from what `wallaby probe` measured and
-the rates of the moment, and that goes to the file (flushed to the disk) before `wallaby bench` measures both: the median of
-seven repetitions. Nothing is fitted to these models. Run it on an idle machine: about 20 minutes, 10 GB of memory.
+the rates of the last minutes, and that goes to the file (flushed to the disk) before `wallaby bench` measures both. Then all
+are measured a second time: how far the two measurements of a model lie apart says how far a prediction could be right.
+Measured is the median of both times' repetitions. Nothing is fitted to these models. Run it on an idle machine: about half an
+hour, 10 GB of memory.
 """
 import json
 import os
@@ -16,7 +18,8 @@ import sys
 MODELS = ["qwen2.5-0.5b:Q8_0", "qwen3-0.6b:Q6_K", "gemma-3-1b:Q4_0", "tinyllama-1.1b:Q4_0", "tinyllama-1.1b:F16",
           "llama-3.2-1b:Q4_K_M", "gemma-2-2b:Q5_K_M", "llama-3.2-3b:Q6_K", "phi-3-mini:Q4_K_M", "moe-7b-a1b:Q4_0",
           "moe-7b-a1b:Q4_K_M", "llama-3.1-8b:Q4_K_M"]
-N_PROMPT, N_GEN, N_REPETITIONS = 512, 48, 7
+N_PROMPT, N_GEN, N_REPETITIONS = 512, 48, 4
+PHASES = ("prompt", "decode")
 
 
 def run(*words):
@@ -30,31 +33,44 @@ def predict(wallaby, shape, weights):
 
 
 def measure(wallaby, model):
-    rows = []
-    for test in (["-p", str(N_PROMPT), "-n", "0"], ["-p", "0", "-n", str(N_GEN), "-d", str(N_PROMPT)]):
-        rows += run(wallaby, "bench", "--synthetic", model, *test, "-r", str(N_REPETITIONS), "--no-probe", "-o", "json")
-    return [statistics.median(row["samples_ts"]) for row in rows]
+    """Tokens a second of each repetition, by phase."""
+    tests = (["-p", str(N_PROMPT), "-n", "0"], ["-p", "0", "-n", str(N_GEN), "-d", str(N_PROMPT)])
+    return {phase: run(wallaby, "bench", "--synthetic", model, *test, "-r", str(N_REPETITIONS), "--no-probe", "-o",
+                       "json")[0]["samples_ts"] for phase, test in zip(PHASES, tests)}
 
 
 def main():
     wallaby, path, models = sys.argv[1], sys.argv[2], sys.argv[3:] or MODELS
-    errors = {"prompt": [], "decode": []}
+    predicted, measured = {}, {model: [] for model in models}
     subprocess.run([wallaby, "probe"], stdout=sys.stderr, check=True)
     with open(path, "w", encoding="utf-8") as file:
-        print("| model | prompt: predicted | measured | off by | decode: predicted | measured | off by |\n|---|---|---|---|---|---|---|")
         for model in models:
-            predicted = predict(wallaby, *model.split(":"))
-            file.write(json.dumps(predicted) + "\n")
+            predicted[model] = predict(wallaby, *model.split(":"))
+            file.write(json.dumps(predicted[model]) + "\n")
             file.flush()
             os.fsync(file.fileno())
-            cells = [model.replace(":", " ")]
-            for phase, measured in zip(("prompt", "decode"), measure(wallaby, model)):
-                speed = predicted[phase]["tokens_per_s"]
-                errors[phase].append(abs(measured / speed - 1))
-                cells += [f"{speed:.4g}", f"{measured:.4g}", f"{100 * (measured / speed - 1):+.1f} %"]
-            print("| " + " | ".join(cells) + " |", flush=True)
-    for phase, values in errors.items():
-        print(f"{phase}: off by {100 * statistics.median(values):.1f} % in the median, {100 * max(values):.1f} % at most")
+            measured[model].append(measure(wallaby, model))
+            print(model, *measured[model], file=sys.stderr, flush=True)
+    for model in models:
+        measured[model].append(measure(wallaby, model))
+        print(model, *measured[model], file=sys.stderr, flush=True)
+    off = {"prompt": [], "decode": [], "prompt again": [], "decode again": []}
+    print("| model " + "| {}: predicted | measured | off by | second by first time ".format(PHASES[0])
+          + "| {}: predicted | measured | off by | second by first time |".format(PHASES[1]))
+    print("|---|" + "--:|" * 8)
+    for model in models:
+        cells = [model.replace(":", " ")]
+        for phase in PHASES:
+            first, second = (m[phase] for m in measured[model])
+            speed, found = predicted[model][phase]["tokens_per_s"], statistics.median(first + second)
+            again = statistics.median(second) / statistics.median(first) - 1
+            off[phase].append(found / speed - 1)
+            off[phase + " again"].append(again)
+            cells += [f"{speed:.4g}", f"{found:.4g}", f"{100 * off[phase][-1]:+.1f} %", f"{100 * again:+.1f} %"]
+        print("| " + " | ".join(cells) + " |")
+    for name, values in off.items():
+        sizes = sorted(abs(v) for v in values)
+        print(f"{name}: off by {100 * statistics.median(sizes):.1f} % in the median, {100 * sizes[-1]:.1f} % at most")
 
 
 if __name__ == "__main__":

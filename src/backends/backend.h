@@ -100,6 +100,15 @@ enum class WeightsIn : uint8_t {
 Result<std::unique_ptr<Backend>> make_cpu(threads::Pool& pool, std::string_view isa,
                                           WeightsIn weights_in = WeightsIn::memory);
 
+// A back end as people name it.
+struct Choice {
+    std::string name = "cpu";  // or "reference"
+    std::string isa = {};      // of the CPU back end, as its weights' place: make_cpu
+    WeightsIn weights_in = WeightsIn::memory;
+};
+// Errors: make_cpu's; `argument`: another name; `unsupported`: the reference holds its weights in memory.
+Result<std::unique_ptr<Backend>> make(const Choice& choice, threads::Pool& pool);
+
 // An instruction set that people may name, and why it cannot be used on this machine (empty: it can).
 struct InstructionSet {
     std::string name;
@@ -109,5 +118,7 @@ struct InstructionSet {
 std::vector<InstructionSet> instruction_sets();  // best first
 // The one that `isa` (a name, "auto" or empty) means here.
 Result<std::string> instruction_set(std::string_view isa);
+// The one that a back end runs on: the reference is portable.
+Result<std::string> instruction_set(const Choice& choice);
 
 }  // namespace wallaby::backends

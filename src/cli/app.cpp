@@ -145,9 +145,7 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     options.n_ctx = flags.n_ctx;
     options.n_ctx_at_least = n_ctx_at_least;
     options.n_batch = flags.n_batch;
-    options.backend = flags.backend == "reference" ? engine::BackendKind::reference : engine::BackendKind::cpu;
-    options.isa = flags.isa;
-    options.weights_in = flags.weights_in();
+    options.backend = flags.backend_choice();
     options.force = flags.force;
     options.rope_freq_base = flags.rope_freq_base;
     options.rope_freq_scale = flags.rope_freq_scale;

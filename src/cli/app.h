@@ -64,7 +64,9 @@ struct ModelFlags {
     double rope_freq_base = 0, rope_freq_scale = 0;
     bool mmap = false, force = false, verbose = false;
 
-    backends::WeightsIn weights_in() const { return mmap ? backends::WeightsIn::file : backends::WeightsIn::memory; }
+    backends::Choice backend_choice() const {
+        return {backend, isa, mmap ? backends::WeightsIn::file : backends::WeightsIn::memory};
+    }
     void add_model(CLI::App& app);
     void add_context(CLI::App& app);
     void add_isa(CLI::App& app);     // which kernels

@@ -1,10 +1,8 @@
 // wallaby bench: speed, memory and load times of models, beside what the machine allows in the same seconds.
 #include <fmt/chrono.h>
 
-#include <condition_variable>
 #include <ctime>
 #include <map>
-#include <mutex>
 #include <numeric>
 #include <set>
 
@@ -24,17 +22,6 @@
 
 namespace wallaby::cli {
 namespace {
-
-// What runs the tests, and the loops that say what it could reach.
-struct Engine {
-    std::string backend, isa;
-    backends::WeightsIn weights_in = backends::WeightsIn::memory;
-
-    Result<std::unique_ptr<backends::Backend>> make(threads::Pool& pool) const {
-        if (backend == "reference") { return backends::make_reference(pool); }
-        return backends::make_cpu(pool, isa, weights_in);
-    }
-};
 
 struct Flags {
     using Words = std::vector<std::string>;
@@ -73,7 +60,7 @@ struct Subject {
 
 // What the command line asks for, checked.
 struct Request {
-    Engine engine;
+    backends::Choice engine;
     std::vector<Subject> subjects;
     bench::Lists lists;
     std::vector<bench::Group> groups;
@@ -110,13 +97,8 @@ Result<Request> request_of(const Flags& flags) {
     constexpr uint32_t most_tokens = 1 << 20, most_depth = 1 << 24, most_seqs = 1024, most_threads = 1024,
                        most_rows = 1 << 16;
     Request request;
-    WALLABY_TRY(request.engine.isa, backends::instruction_set(flags.engine.isa));
-    request.engine.backend = flags.engine.backend;
-    request.engine.weights_in = flags.engine.weights_in();
-    if (flags.engine.mmap && request.engine.backend == "reference") {
-        return Error{
-            ErrorCode::unsupported, "the reference back end holds its weights in memory", {"", "--mmap", {}}, ""};
-    }
+    request.engine = flags.engine.backend_choice();
+    WALLABY_TRY(request.engine.isa, backends::instruction_set(request.engine));
     bench::Lists& lists = request.lists;
     const auto take = [](auto& list, auto parsed) -> Result<void> {  // a flag that was not given leaves the default
         if (!parsed.ok()) { return parsed.error(); }
@@ -154,13 +136,6 @@ std::string describe(const gguf::WeightSource& source, const ops::Model& model) 
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-void wait_for(double seconds, const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any never;
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, stop, std::chrono::duration<double>(seconds), [] { return false; });
-}
-
 class Bench {
   public:
     Bench(const Flags& flags, const Request& request, BenchOutput& output, const std::stop_token& stop)
@@ -186,7 +161,7 @@ class Bench {
         Loaded loaded;
         const double start = base::monotonic_seconds();
         WALLABY_TRY(loaded.source, subject.open());
-        WALLABY_TRY(const auto backend, request_.engine.make(pool));
+        WALLABY_TRY(const auto backend, backends::make(request_.engine, pool));
         WALLABY_TRY(loaded.runner, bench::Runner::load(
                                        *loaded.source, group, *backend,
                                        [&](uint64_t done, uint64_t total) { bar(done, total); }, stop_));
@@ -197,9 +172,9 @@ class Bench {
     // Leaves the model's files in the page cache, so that every later load is a warm one; from the disk where asked.
     Result<void> first_load(const Subject& subject) {
         row_ = {};
-        row_.backend = request_.engine.backend;
+        row_.backend = request_.engine.name;
         row_.use_mmap = request_.engine.weights_in == backends::WeightsIn::file;
-        row_.isa = request_.engine.backend == "reference" ? "portable" : request_.engine.isa;
+        row_.isa = request_.engine.isa;
         std::set<std::string> files;
         {
             WALLABY_TRY(const auto source, subject.open());
@@ -244,7 +219,7 @@ class Bench {
     Result<void> find_speeds(const ops::Model& model, const bench::Group& group, threads::Pool& pool) {
         speeds_.reset();
         if (flags_.no_probe) { return {}; }
-        const WantedSpeeds wanted{row_.backend, row_.isa, planner::matrix_types(model), {{group.k_type, group.v_type}}};
+        const WantedSpeeds wanted{request_.engine, planner::matrix_types(model), {{group.k_type, group.v_type}}};
         WALLABY_TRY(speeds_, speeds_for(wanted, pool, stop_));
         (void)base::reset_peak_resident();
         return {};

@@ -9,21 +9,20 @@ namespace wallaby::cli {
 Result<Foresight> Foresight::create(const ops::Model& model, const WantedSpeeds& wanted, threads::Pool& pool,
                                     const std::stop_token& stop) {
     Foresight f(model, wanted);
-    WALLABY_TRY(f.speeds_, speeds_for(wanted, pool, stop));
-    WALLABY_TRY(f.now_, rates_now(wanted, pool, stop));
+    WALLABY_TRY(f.here_, speeds_now(wanted, pool, stop));
     return f;
 }
 
 Result<std::string> Foresight::lines(const planner::Work& work, double seconds, const base::Usage& used) const {
     WALLABY_TRY(const planner::Prediction predicted,
-                planner::predict(*model_, work, kv_.first, kv_.second, speeds_, now_));
-    const planner::Limit limit = planner::limit_of(*model_, work, kv_.first, kv_.second, now_);
+                planner::predict(*model_, work, kv_.first, kv_.second, here_.speeds, here_.now));
+    const planner::Limit limit = planner::limit_of(*model_, work, kv_.first, kv_.second, here_.now);
     const auto rate = [&](double s) { return s > 0 ? double(work.n_tokens()) / s : 0; };
     std::string text = fmt::format("predicted_tps {:.2f}, limit_tps {:.2f}, limiter {}", rate(predicted.seconds()),
                                    rate(limit.seconds()), limit.limiter());
     const double share = predicted.seconds() / std::max(seconds, 1e-9);
     if (share < planner::slow && seconds >= least_slow_seconds) {
-        text += "\n" + slow_line(share, used, speeds_.n_threads, speeds_.rates, now_);
+        text += "\n" + slow_line(share, used, here_.speeds.n_threads, here_.speeds.rates, here_.now);
     }
     return text;
 }

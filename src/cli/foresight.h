@@ -30,8 +30,7 @@ class Foresight {
     Foresight(const ops::Model& model, const WantedSpeeds& wanted) : model_(&model), kv_(wanted.kv.front()) {}
     const ops::Model* model_;
     std::pair<quant::Type, quant::Type> kv_;
-    planner::Speeds speeds_;
-    planner::Rates now_;
+    SpeedsNow here_;
 };
 
 // "slow: …": the cause of work that n_threads did, or that none was seen. before, after: the machine at two moments.

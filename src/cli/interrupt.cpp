@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 
 namespace wallaby::cli {
@@ -56,6 +58,13 @@ void Interrupt::wait() {
         source_.request_stop();
         (void)!::write(pipe_[1], "!", 1);
     }
+}
+
+void wait_for(double seconds, const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, std::chrono::duration<double>(seconds), [] { return false; });
 }
 
 }  // namespace wallaby::cli

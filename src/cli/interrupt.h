@@ -29,4 +29,7 @@ class Interrupt {
     std::thread waiter_;
 };
 
+// Until then, or until a stop is asked for.
+void wait_for(double seconds, const std::stop_token& stop);
+
 }  // namespace wallaby::cli

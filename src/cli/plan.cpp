@@ -29,6 +29,8 @@ struct Flags {
     std::string want;
     std::vector<double> speculate;  // drafts, acceptance, and what a draft costs in steps
     bool article = false, validate = false, list = false;
+
+    bool draws() const { return output == "svg" || output == "plot"; }
 };
 
 constexpr uint32_t usual_n_ctx = 4096, most_sequences = 4096;
@@ -122,8 +124,7 @@ class Planner {
     // Whatever a plan may look at is measured together.
     Result<Target> here(const PlanModel::Typed& typed) {
         const backends::Settings& s = report_.settings;
-        WALLABY_TRY(const std::string isa, backends::instruction_set(flags_.isa));
-        WantedSpeeds wanted{"cpu", isa, planner::matrix_types(typed.model), {{s.k_type, s.v_type}}};
+        WantedSpeeds wanted{{"cpu", flags_.isa}, planner::matrix_types(typed.model), {{s.k_type, s.v_type}}};
         std::vector<std::string_view> types{fewer_bits(typed.bits())};
         if (report_.want) {
             for (const planner::Quality& q : planner::qualities()) { types.push_back(q.type); }
@@ -136,14 +137,13 @@ class Planner {
             wanted.formats.insert(wanted.formats.end(), more.begin(), more.end());
         }
         for (const quant::Type type : kv_types) { wanted.kv.emplace_back(type, type); }
-        WALLABY_TRY(speeds_, speeds_for(wanted, pool_, stop_));
-        WALLABY_TRY(const planner::Rates now, rates_now(wanted, pool_, stop_));
-        Target t{"here", "this machine", double(base::available_memory().value_or(0)), now.read_bytes_per_s};
-        t.now = planner::forecast_here(speeds_, now, planner::decode_spread_here, planner::prompt_spread_here);
-        planner::Rates doubled = now;
+        WALLABY_TRY(const SpeedsNow here, speeds_now(wanted, pool_, stop_));
+        Target t{"here", "this machine", double(base::available_memory().value_or(0)), here.now.read_bytes_per_s};
+        t.now = planner::forecast_here(here.speeds, here.now, planner::decode_spread_here, planner::prompt_spread_here);
+        planner::Rates doubled = here.now;
         doubled.read_bytes_per_s *= 2;
         t.faster_memory =
-            planner::forecast_here(speeds_, doubled, planner::decode_spread_here, planner::prompt_spread_here);
+            planner::forecast_here(here.speeds, doubled, planner::decode_spread_here, planner::prompt_spread_here);
         return t;
     }
 
@@ -174,8 +174,10 @@ class Planner {
         });
         const planner::Work prompt{flags_.n_prompt, 0, 0, 1, flags_.n_batch};
         if (flags_.n_prompt != 0) { out.prompt = target.now->estimate(typed.model, prompt, s.k_type, s.v_type); }
-        out.roofline = planner::roofline_of(typed.model, decode_at(flags_.n_prompt), prompt, s.k_type, s.v_type,
-                                            target.now->rates());
+        if (flags_.draws()) {
+            out.roofline = planner::roofline_of(typed.model, decode_at(flags_.n_prompt), prompt, s.k_type, s.v_type,
+                                                target.now->rates());
+        }
         out.decode = target.now->estimate(typed.model, decode_at(flags_.n_prompt), s.k_type, s.v_type);
         out.decode_full = target.now->estimate(typed.model, decode_at(s.n_ctx), s.k_type, s.v_type);
         if (out.decode_full.ok()) {
@@ -192,8 +194,7 @@ class Planner {
 
     // Of `wallaby run`, which has a tokenizer.
     uint64_t process_bytes(const ops::Model& model) const {
-        const uint64_t n = model_->metadata_bytes().value_or(planner::usual_metadata_bytes(model));
-        return planner::process_bytes(model, n) + planner::tokenizer_bytes(n);
+        return planner::run_bytes(model, model_->metadata_bytes().value_or(planner::usual_metadata_bytes(model)));
     }
 
     // What verifying k drafts and one more costs beside a step of one.
@@ -288,7 +289,6 @@ class Planner {
     threads::Pool pool_;
     std::unique_ptr<PlanModel> model_;
     std::unique_ptr<backends::Backend> backend_;
-    planner::Speeds speeds_;
     std::optional<Catalogue> catalogue_;
     PlanReport report_;
 };
@@ -303,7 +303,7 @@ Result<std::string> run_plan(const Flags& flags) {
     if (flags.output == "json") { return plan_json(report); }
     if (flags.output == "csv") { return plan_csv(report); }
     if (flags.output == "svg" && ::isatty(1) == 0) { return plan_svg(report); }
-    if (flags.output == "svg" || flags.output == "plot") { return plan_plot(report); }
+    if (flags.draws()) { return plan_plot(report); }
     return plan_text(report);
 }
 

@@ -51,7 +51,7 @@ struct MachinePlan {
     std::vector<Change> changes;  // the most helpful first
     std::vector<Choice> choices;  // of --want: those that meet it by their loss; or else all that fit
     std::optional<Speculation> speculation;
-    planner::Roofline roofline;  // of the prompt, and of decode after it
+    planner::Roofline roofline;  // of the prompt, and of decode after it; empty where none is drawn
 };
 
 struct PlanReport {

@@ -45,7 +45,7 @@ Result<std::unique_ptr<PlanModel>> PlanModel::open(const std::string& name) {
     if (name == "-") {
         WALLABY_TRY(model->source_, gguf::open_gguf_header(0, "standard input"));
     } else if (is_named_shape(name)) {
-        WALLABY_TRY(model->shape_, convert::named_shape(name));
+        WALLABY_TRY(model->shape_, convert::named_shape(name, false));
     } else if (name.ends_with(".json")) {
         WALLABY_TRY(model->shape_, read_config(name));
     } else if (std::error_code ignored; std::filesystem::is_directory(name, ignored)) {

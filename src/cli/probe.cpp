@@ -103,7 +103,7 @@ Result<Report> run_probe(const Flags& flags, const std::stop_token& stop) {
     }
     WALLABY_TRY(const probe::Spread spread, probe::measure_read(pool, options, stop));
     r.read.emplace_back(pool.size(), spread);
-    WantedSpeeds wanted{"cpu", r.isa, {}, {{quant::Type::f16, quant::Type::f16}}};
+    WantedSpeeds wanted{{"cpu", r.isa}, {}, {{quant::Type::f16, quant::Type::f16}}};
     WALLABY_TRY(wanted.formats, formats_of(flags));
     WALLABY_TRY(r.speeds, measure_and_keep(wanted, pool, stop));
     const base::Usage used = base::usage() - before;

@@ -142,19 +142,14 @@ class Timekeeper {
         if (!flags_.timings) { return {}; }
         const engine::Model& model = *loaded_.model;
         const uint64_t metadata_bytes = model.metadata().n_bytes();
-        const uint64_t planned = model.plan().total() + planner::process_bytes(model.program(), metadata_bytes) +
-                                 planner::tokenizer_bytes(metadata_bytes);
+        const uint64_t planned = model.plan().total() + planner::run_bytes(model.program(), metadata_bytes);
         if (const auto use = base::resident()) {
             const auto mib = [](uint64_t n) { return double(n) / double(1 << 20); };
             say(fmt::format("memory: peak_rss_mib {:.1f}, planned_mib {:.1f}", mib(use->peak), mib(planned)));
         }
         const backends::Settings& s = model.plan().settings;
-        const bool is_reference = flags_.model.backend == "reference";
-        WALLABY_TRY(const std::string isa, backends::instruction_set(flags_.model.isa));
-        const WantedSpeeds wanted{flags_.model.backend,
-                                  is_reference ? "portable" : isa,
-                                  planner::matrix_types(model.program()),
-                                  {{s.k_type, s.v_type}}};
+        const WantedSpeeds wanted{
+            flags_.model.backend_choice(), planner::matrix_types(model.program()), {{s.k_type, s.v_type}}};
         WALLABY_TRY(const Foresight foresight, Foresight::create(model.program(), wanted, *loaded_.pool, stop));
         const auto tell = [&](std::string_view phase, const planner::Work& work, double seconds) {
             if (work.n_tokens() == 0) { return; }

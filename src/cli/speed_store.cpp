@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/processor.h"
 #include "cli/build_info.h"
+#include "cli/interrupt.h"
 #include "probe/speed_text.h"
 
 namespace wallaby::cli {
@@ -20,9 +21,10 @@ using Entries = std::vector<probe::KeptSpeeds>;
 constexpr uint64_t most_bytes = 4 << 20;  // of the file
 constexpr size_t most_entries = 32;       // the newest are kept
 
-std::string key_of(const std::string& backend, const std::string& isa, uint32_t n_threads) {
+// backend: with the instruction set that it will use.
+std::string key_of(const backends::Choice& backend, uint32_t n_threads) {
     return fmt::format("{} | {} {} | {} {} | {} threads", base::processor_name(), build_info.commit, build_info.number,
-                       backend, isa, n_threads);
+                       backend.name, backend.isa, n_threads);
 }
 
 Entries read_store() {
@@ -50,14 +52,46 @@ void write_store(const Entries& entries) {
     }
 }
 
-Result<std::unique_ptr<backends::Backend>> backend_of(const WantedSpeeds& wanted, threads::Pool& pool) {
-    if (wanted.backend == "reference") { return backends::make_reference(pool); }
-    return backends::make_cpu(pool, wanted.isa);
-}
-
 bool holds(const planner::Speeds& s, const WantedSpeeds& wanted) {
     return std::ranges::all_of(wanted.kv, [&](const auto& types) { return s.attend.contains(types); }) &&
            std::ranges::all_of(wanted.formats, [&](quant::Type type) { return s.matmul.contains(type); });
+}
+
+Result<backends::Choice> resolved(const WantedSpeeds& wanted) {
+    backends::Choice backend = wanted.backend;
+    WALLABY_TRY(backend.isa, backends::instruction_set(backend));
+    return backend;
+}
+
+// Of these speeds, measured where they are not kept.
+Result<probe::KeptSpeeds> kept_for(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
+    WALLABY_TRY(const backends::Choice backend, resolved(wanted));
+    Entries entries = read_store();
+    const auto kept = std::ranges::find(entries, key_of(backend, pool.size()), &probe::KeptSpeeds::key);
+    if (kept != entries.end() && holds(kept->speeds, wanted)) { return std::move(*kept); }
+    WALLABY_TRY(probe::SpeedReport report, measure_and_keep(wanted, pool, stop));
+    return probe::KeptSpeeds{key_of(backend, pool.size()), std::move(report.speeds)};
+}
+
+// Adds looks to the kept ones, if need be, until they say what the machine gives at this time.
+Result<void> look(probe::KeptSpeeds& kept, const std::string& isa, threads::Pool& pool, const std::stop_token& stop) {
+    constexpr int64_t fresh_seconds = 60, lately_seconds = 900;
+    constexpr size_t enough = 3, most = 9;
+    constexpr double pause_seconds = 0.3;  // longer than most disturbances by the machine's host
+    auto& looks = kept.looks;
+    const int64_t now = std::time(nullptr);
+    std::erase_if(looks, [&](const auto& l) { return l.at > now || now - l.at >= lately_seconds; });
+    for (bool is_fresh = !looks.empty() && now - looks.back().at < fresh_seconds; !is_fresh || looks.size() < enough;
+         is_fresh = true) {
+        if (is_fresh) { wait_for(pause_seconds, stop); }
+        probe::Options options;
+        options.loops = probe::kernel_loops(isa);
+        options.seconds = 0.015;
+        WALLABY_TRY(const probe::Measured measured, probe::measure(pool, options, stop));
+        looks.push_back({std::time(nullptr), measured.median});
+    }
+    if (looks.size() > most) { looks.erase(looks.begin(), looks.end() - most); }
+    return {};
 }
 
 }  // namespace
@@ -71,7 +105,8 @@ std::string speed_store_path() {
 
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
                                             const std::stop_token& stop) {
-    const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
+    WALLABY_TRY(const backends::Choice choice, resolved(wanted));
+    const std::string key = key_of(choice, pool.size());
     Entries entries = read_store();
     const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
     std::set<quant::Type> formats(wanted.formats.begin(), wanted.formats.end());
@@ -81,50 +116,41 @@ Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads:
         for (const auto& [types, speed] : kept->speeds.attend) { kv.insert(types); }
         entries.erase(kept);
     }
-    WALLABY_TRY(const auto backend, backend_of(wanted, pool));
+    WALLABY_TRY(const auto backend, backends::make(choice, pool));
     probe::SpeedOptions options;
-    options.loops = probe::kernel_loops(wanted.isa);
-    options.backend = wanted.backend;
-    options.isa = wanted.isa;
+    options.loops = probe::kernel_loops(choice.isa);
+    options.backend = choice.name;
+    options.isa = choice.isa;
     options.formats.assign(formats.begin(), formats.end());
     options.kv_types.assign(kv.begin(), kv.end());
     WALLABY_TRY(probe::SpeedReport report, probe::measure_speeds(pool, *backend, options, stop));
     if (entries.size() >= most_entries) { entries.erase(entries.begin()); }
-    entries.push_back({key, report.speeds, {}, 0});
+    entries.push_back({key, report.speeds});
     write_store(entries);
     return report;
 }
 
-Result<planner::Rates> rates_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
-    constexpr int64_t kept_seconds = 60;
-    const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
-    const int64_t now = std::time(nullptr);
-    {
-        const Entries entries = read_store();
-        const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
-        if (kept != entries.end() && kept->now_at <= now && now - kept->now_at < kept_seconds) { return kept->now; }
-    }
-    probe::Options options;
-    options.loops = probe::kernel_loops(wanted.isa);
-    options.seconds = 0.015;
-    WALLABY_TRY(const probe::Measured measured, probe::measure(pool, options, stop));
-    Entries entries = read_store();
-    const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
-    if (kept != entries.end()) {
-        kept->now = measured.median;
-        kept->now_at = std::time(nullptr);
-        write_store(entries);
-    }
-    return measured.median;
+Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
+    WALLABY_TRY(probe::KeptSpeeds kept, kept_for(wanted, pool, stop));
+    return std::move(kept.speeds);
 }
 
-Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
-    const std::string key = key_of(wanted.backend, wanted.isa, pool.size());
-    const Entries entries = read_store();
-    const auto kept = std::ranges::find(entries, key, &probe::KeptSpeeds::key);
-    if (kept != entries.end() && holds(kept->speeds, wanted)) { return kept->speeds; }
-    WALLABY_TRY(probe::SpeedReport report, measure_and_keep(wanted, pool, stop));
-    return std::move(report.speeds);
+Result<SpeedsNow> speeds_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop) {
+    WALLABY_TRY(const backends::Choice backend, resolved(wanted));
+    WALLABY_TRY(probe::KeptSpeeds kept, kept_for(wanted, pool, stop));
+    const auto before = kept.looks;
+    WALLABY_OK(look(kept, backend.isa, pool, stop));
+    if (kept.looks != before) {
+        Entries entries = read_store();  // another process may have written it meanwhile
+        const auto entry = std::ranges::find(entries, kept.key, &probe::KeptSpeeds::key);
+        if (entry != entries.end()) {
+            entry->looks = kept.looks;
+            write_store(entries);
+        }
+    }
+    std::vector<planner::Rates> rates;
+    for (const auto& l : kept.looks) { rates.push_back(l.rates); }
+    return SpeedsNow{std::move(kept.speeds), planner::quantile(rates, 0.5)};
 }
 
 }  // namespace wallaby::cli

@@ -5,13 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/backend.h"
 #include "probe/speeds.h"
 
 namespace wallaby::cli {
 
 // What a model's prediction needs.
 struct WantedSpeeds {
-    std::string backend, isa;  // "cpu" or "reference"; one of backends::instruction_set
+    backends::Choice backend;
     std::vector<quant::Type> formats;
     std::vector<std::pair<quant::Type, quant::Type>> kv;
 };
@@ -23,8 +24,12 @@ Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& po
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
                                             const std::stop_token& stop);
 
-// What this machine gives at the moment (0.3 s), or gave within the last minute.
-Result<planner::Rates> rates_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop);
+struct SpeedsNow {
+    planner::Speeds speeds;
+    planner::Rates
+        now;  // the median of what the machine gave lately: looked at (0.3 s) once a minute, three times at least
+};
+Result<SpeedsNow> speeds_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop);
 
 // $XDG_CACHE_HOME/wallaby/speeds.json, or in ~/.cache; empty where neither is known.
 std::string speed_store_path();

@@ -154,10 +154,10 @@ class Lister {
 
 }  // namespace
 
-Shape make_shape(const Hyper& h) {
+Shape make_shape(const Hyper& h, bool with_tokenizer) {
     Shape shape;
     set_keys(shape.metadata, h);
-    if (h.n_vocab >= min_placeholder_vocab) { set_placeholder_tokenizer(shape.metadata, h.n_vocab); }
+    if (with_tokenizer && h.n_vocab >= min_placeholder_vocab) { set_placeholder_tokenizer(shape.metadata, h.n_vocab); }
     Lister outside(shape.tensors, h, "");
     outside.linear("token_embd", h.n_embd, h.n_vocab, false);
     if (h.family.learned_positions) { outside.linear("position_embd", h.n_embd, h.n_ctx, false); }

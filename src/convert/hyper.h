@@ -89,8 +89,8 @@ struct Hyper {
     Extras extras = {};
 };
 
-// Keys, a placeholder tokenizer (none for a vocabulary too small for one) and tensors. The numbers must be such that
-// they can be listed: sizes above 0, and an even number of elements of a head where it is rotated.
-Shape make_shape(const Hyper& hyper);
+// Keys, a placeholder tokenizer (if wanted; none for a vocabulary too small for one) and tensors. The numbers must be
+// such that they can be listed: sizes above 0, and an even number of elements of a head where it is rotated.
+Shape make_shape(const Hyper& hyper, bool with_tokenizer = true);
 
 }  // namespace wallaby::convert

@@ -88,9 +88,9 @@ constexpr auto summaries = [] {
 
 std::span<const NamedShape> named_shapes() { return summaries; }
 
-Result<Shape> named_shape(std::string_view name) {
+Result<Shape> named_shape(std::string_view name, bool with_tokenizer) {
     const auto* const row = std::ranges::find(shapes, name, &Row::name);
-    if (row != std::end(shapes)) { return make_shape(row->hyper); }
+    if (row != std::end(shapes)) { return make_shape(row->hyper, with_tokenizer); }
     std::vector<std::string_view> names;
     for (const NamedShape& s : summaries) { names.push_back(s.name); }
     return Error{ErrorCode::argument,

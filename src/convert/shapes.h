@@ -32,7 +32,8 @@ struct NamedShape {
     std::string_view summary;
 };
 std::span<const NamedShape> named_shapes();
-Result<Shape> named_shape(std::string_view name);
+// With a placeholder tokenizer, or without one: it takes 10 ms to make and is the most of what there is to copy.
+Result<Shape> named_shape(std::string_view name, bool with_tokenizer = true);
 // Keys, tensor names and shapes of a file; reads its small constant tensors. The keys of split files are left out.
 Result<Shape> shape_like(const gguf::WeightSource& source);
 

@@ -19,15 +19,6 @@ uint32_t choose_n_ctx(const ops::Model& model, const LoadOptions& options) {
 
 std::string gib(uint64_t n_bytes) { return fmt::format("{:.2f} GiB", double(n_bytes) / double(1u << 30)); }
 
-Result<std::unique_ptr<backends::Backend>> make_backend(const LoadOptions& options, threads::Pool& pool) {
-    if (options.backend == BackendKind::cpu) { return backends::make_cpu(pool, options.isa, options.weights_in); }
-    if (options.weights_in != backends::WeightsIn::memory) {
-        return Error{
-            ErrorCode::unsupported, "the reference back end holds its weights in memory", {}, "Leave out --mmap"};
-    }
-    return backends::make_reference(pool);
-}
-
 Result<void> check_memory(const ops::Model& model, const std::string& name, const backends::Backend& backend,
                           const backends::MemoryPlan& plan, backends::WeightsIn weights_in) {
     const std::optional<uint64_t> available = base::available_memory();
@@ -75,14 +66,14 @@ Result<std::shared_ptr<Model>> Model::load(std::unique_ptr<gguf::WeightSource> s
             fmt::format("the context of {} tokens is longer than the {} that the model was trained with", build.n_ctx,
                         model->program_.n_ctx_train));
     }
-    WALLABY_TRY(const std::unique_ptr<backends::Backend> backend, make_backend(options, resources.pool));
+    WALLABY_TRY(const std::unique_ptr<backends::Backend> backend, backends::make(options.backend, resources.pool));
     WALLABY_TRY(const backends::MemoryPlan plan,
                 backend->plan(model->program_, {build.n_ctx, options.n_seqs, options.n_batch, options.k_type,
                                                 options.v_type, kv::slots_per_sequence}));
     log(base::LogLevel::info,
         fmt::format("{}: {}, {} weights, {} KV cache for {} tokens, {} scratch", name, model->program_.family,
                     gib(plan.weight_bytes), gib(plan.state_bytes), plan.settings.n_ctx, gib(plan.scratch_bytes)));
-    if (!options.force) { WALLABY_OK(check_memory(model->program_, name, *backend, plan, options.weights_in)); }
+    if (!options.force) { WALLABY_OK(check_memory(model->program_, name, *backend, plan, options.backend.weights_in)); }
     WALLABY_TRY(model->executable_,
                 backend->compile(model->program_, *model->source_, plan, resources.progress, resources.stop));
     model->pages_ = std::make_unique<kv::PagePool>(plan.n_pages);

@@ -12,15 +12,8 @@
 
 namespace wallaby::engine {
 
-enum class BackendKind : uint8_t {
-    cpu,        // the fast one
-    reference,  // what each op is defined by: float32 activations, sums in double, several times slower
-};
-
 struct LoadOptions {
-    BackendKind backend = BackendKind::cpu;
-    std::string isa = {};                                          // of the CPU back end: backends::make_cpu
-    backends::WeightsIn weights_in = backends::WeightsIn::memory;  // likewise
+    backends::Choice backend = {};
     uint32_t n_ctx = 0;           // positions of a sequence; 0: what the model was trained with, at most 4096
     uint32_t n_ctx_at_least = 0;  // raises the automatic choice, within what the family can do
     uint32_t n_seqs = 1;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace wallaby::planner {
@@ -32,7 +33,7 @@ Chosen choose(const std::vector<Observation>& all, const Takes& takes) {
 struct Solution {
     double a = 1, b = 0;
 };
-Solution solve(const Chosen& chosen, const std::vector<double>& weights) {
+Solution solve(const Chosen& chosen, const std::vector<double>& weights, bool has_starts) {
     double xx = 0, xy = 0, yy = 0, x1 = 0, y1 = 0;
     for (size_t i = 0; i < chosen.size(); i++) {
         const double x = chosen[i]->ideal_seconds / chosen[i]->seconds, y = chosen[i]->n_ops / chosen[i]->seconds;
@@ -43,7 +44,7 @@ Solution solve(const Chosen& chosen, const std::vector<double>& weights) {
         y1 += weights[i] * y;
     }
     const double determinant = xx * yy - xy * xy;
-    if (determinant > 1e-9 * xx * yy) {
+    if (has_starts && determinant > 1e-9 * xx * yy) {
         const Solution s{(x1 * yy - y1 * xy) / determinant, (y1 * xx - x1 * xy) / determinant};
         if (s.a >= 1 && s.b >= 0) { return s; }
         if (s.a < 1 && yy > 0) { return {1, std::max(0.0, (y1 - xy) / yy)}; }
@@ -56,7 +57,7 @@ double log_error(const Efficiency& e, const Observation& o) {
 }
 
 // What the fit of the others says of each machine, by tier where it has three machines or more.
-std::vector<double> errors_when_left_out(const Chosen& chosen) {
+std::vector<double> errors_when_left_out(const Chosen& chosen, bool has_starts) {
     std::set<std::string_view> machines;
     for (const Observation* o : chosen) { machines.insert(o->machine); }
     std::vector<double> errors;
@@ -65,7 +66,7 @@ std::vector<double> errors_when_left_out(const Chosen& chosen) {
         std::copy_if(chosen.begin(), chosen.end(), std::back_inserter(others),
                      [&](const Observation* o) { return o->machine != machine; });
         if (others.empty()) { continue; }
-        const Efficiency e = fit(others);
+        const Efficiency e = fit(others, has_starts);
         for (const Observation* o : chosen) {
             if (o->machine == machine) { errors.push_back(log_error(e, *o)); }
         }
@@ -89,16 +90,20 @@ Spread spread_of(std::vector<double> errors) {
 
 }  // namespace
 
-Efficiency fit(const Chosen& observations) {
+Efficiency fit(const Chosen& observations, bool has_starts) {
     if (observations.empty()) { return {}; }
-    std::vector<double> weights(observations.size(), 1);
+    std::map<std::string_view, size_t> n_results;
+    for (const Observation* o : observations) { n_results[o->machine]++; }
+    std::vector<double> first;
+    for (const Observation* o : observations) { first.push_back(1 / std::sqrt(double(n_results[o->machine]))); }
+    std::vector<double> weights = first;
     Solution s;
     for (int round = 0; round < 30; round++) {  // reweighted least squares: absolute instead of squared errors
-        s = solve(observations, weights);
+        s = solve(observations, weights, has_starts);
         for (size_t i = 0; i < observations.size(); i++) {
             const Observation& o = *observations[i];
             const double error = (s.a * o.ideal_seconds + s.b * o.n_ops) / o.seconds - 1;
-            weights[i] = 1 / std::max(std::abs(error), 0.01);
+            weights[i] = first[i] / std::max(std::abs(error), 0.01);
         }
     }
     return {1 / s.a, s.b};
@@ -121,9 +126,10 @@ Learnt learn(const std::vector<Observation>& all, std::string_view tier, bool is
     }
     out.n_machines = n_machines(chosen);
     if (out.n_machines == 0) { return out; }
-    out.efficiency = fit(chosen);
+    const auto has_starts = [](std::string_view t) { return family_of(t) != "cpu" && family_of(t) != "board"; };
+    out.efficiency = fit(chosen, has_starts(tier));
     // Few results say little of the spread: then it is the family's, or that of all, each against the rest of its tier.
-    std::vector<double> errors = errors_when_left_out(chosen);
+    std::vector<double> errors = errors_when_left_out(chosen, has_starts(tier));
     const auto everybody =
         choose(all, [&](const Observation& o) { return o.is_prompt == is_prompt && o.machine != without; });
     for (const Chosen& wider : {relatives, everybody}) {
@@ -132,7 +138,7 @@ Learnt learn(const std::vector<Observation>& all, std::string_view tier, bool is
         std::set<std::string_view> tiers;
         for (const Observation* o : wider) { tiers.insert(o->tier); }
         for (const std::string_view t : tiers) {
-            const std::vector<double> more = errors_when_left_out(of(itself, t));
+            const std::vector<double> more = errors_when_left_out(of(itself, t), has_starts(t));
             errors.insert(errors.end(), more.begin(), more.end());
         }
     }

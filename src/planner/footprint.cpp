@@ -22,7 +22,9 @@ uint64_t process_bytes(const ops::Model& model, uint64_t metadata_bytes) {
     return base_bytes + token_bytes * model.n_vocab + metadata_bytes;
 }
 
-uint64_t tokenizer_bytes(uint64_t metadata_bytes) { return uint64_t(tokenizer_share * double(metadata_bytes)); }
+uint64_t run_bytes(const ops::Model& model, uint64_t metadata_bytes) {
+    return process_bytes(model, metadata_bytes) + uint64_t(tokenizer_share * double(metadata_bytes));
+}
 
 uint64_t usual_metadata_bytes(const ops::Model& model) { return usual_metadata_a_token * model.n_vocab; }
 

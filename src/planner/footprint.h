@@ -13,8 +13,8 @@ namespace wallaby::planner {
 // Bytes besides what a back end plans, measured (docs/arithmetic.md): the program's own code and data, threads, logits,
 // and the file's metadata (gguf::Metadata::n_bytes).
 uint64_t process_bytes(const ops::Model& model, uint64_t metadata_bytes);
-// And what a tokenizer adds that was made from them.
-uint64_t tokenizer_bytes(uint64_t metadata_bytes);
+// The same of a process that holds a tokenizer too, as `wallaby run` does.
+uint64_t run_bytes(const ops::Model& model, uint64_t metadata_bytes);
 // The metadata of a model of which there is no file: mostly its vocabulary.
 uint64_t usual_metadata_bytes(const ops::Model& model);
 

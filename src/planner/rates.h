@@ -1,6 +1,8 @@
 // What a machine can do per second.
 #pragma once
 #include <algorithm>
+#include <span>
+#include <vector>
 
 namespace wallaby::planner {
 
@@ -18,10 +20,20 @@ constexpr Rates average(const Rates& a, const Rates& b) {
             (a.bf16_ops_per_s + b.bf16_ops_per_s) / 2, (a.f32_ops_per_s + b.f32_ops_per_s) / 2};
 }
 
-// Of each, the higher.
-constexpr Rates best(const Rates& a, const Rates& b) {
-    return {std::max(a.read_bytes_per_s, b.read_bytes_per_s), std::max(a.int8_ops_per_s, b.int8_ops_per_s),
-            std::max(a.bf16_ops_per_s, b.bf16_ops_per_s), std::max(a.f32_ops_per_s, b.f32_ops_per_s)};
+// Of each, what a share of them is at most: 0.5 is the median. Zeros of none.
+inline Rates quantile(std::span<const Rates> all, double share) {
+    const auto of = [&](double Rates::*rate) {
+        std::vector<double> values;
+        for (const Rates& r : all) { values.push_back(r.*rate); }
+        if (values.empty()) { return 0.0; }
+        std::ranges::sort(values);
+        const double place = share * double(values.size() - 1);
+        const auto below = size_t(place);
+        const double above = values[std::min(below + 1, values.size() - 1)];
+        return values[below] + (place - double(below)) * (above - values[below]);
+    };
+    return {of(&Rates::read_bytes_per_s), of(&Rates::int8_ops_per_s), of(&Rates::bf16_ops_per_s),
+            of(&Rates::f32_ops_per_s)};
 }
 
 }  // namespace wallaby::planner

@@ -23,12 +23,13 @@ std::vector<RooflinePoint> points_of(const ops::Model& model, const Work& work, 
         points.push_back(
             {std::move(name), double(n_operations) / double(n_bytes), double(n_operations) / least, least});
     };
+    add("all", bytes, operations, seconds);
     for (const KindLimit& kind : kinds) {
         add(kind.name, kind.limit.bytes, kind.limit.operations, kind.limit.seconds());
     }
-    std::ranges::stable_sort(points, std::greater(), &RooflinePoint::seconds);
-    add("all", bytes, operations, seconds);
-    std::ranges::rotate(points, points.end() - (points.empty() ? 0 : 1));
+    if (points.size() > 1) {
+        std::ranges::stable_sort(points.begin() + 1, points.end(), std::greater(), &RooflinePoint::seconds);
+    }
     return points;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int version = 2;
+constexpr int version = 3;
 
 std::string_view type_name(quant::Type type) { return quant::format_of(type).name; }
 
@@ -77,8 +77,7 @@ std::string write_speeds(const std::vector<KeptSpeeds>& kept) {
     for (const KeptSpeeds& k : kept) {
         Json entry = json_of(k.speeds);
         entry["key"] = k.key;
-        entry["now"] = json_of(k.now);
-        entry["now_at"] = k.now_at;
+        for (const auto& [at, rates] : k.looks) { entry["looks"].push_back({{"at", at}, {"rates", json_of(rates)}}); }
         out["machines"].push_back(std::move(entry));
     }
     return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -89,8 +88,11 @@ std::vector<KeptSpeeds> read_speeds(std::string_view text) try {
     if (in.at("version").get<int>() != version) { return {}; }
     std::vector<KeptSpeeds> kept;
     for (const Json& entry : in.at("machines")) {
-        kept.push_back({entry.at("key").get<std::string>(), speeds_of(entry), rates_of(entry.at("now")),
-                        entry.at("now_at").get<int64_t>()});
+        KeptSpeeds k{entry.at("key").get<std::string>(), speeds_of(entry)};
+        for (const Json& look : entry.value("looks", Json::array())) {
+            k.looks.push_back({look.at("at").get<int64_t>(), rates_of(look.at("rates"))});
+        }
+        kept.push_back(std::move(k));
     }
     return kept;
 } catch (const std::exception&) { return {}; }

@@ -12,8 +12,13 @@ namespace wallaby::probe {
 struct KeptSpeeds {
     std::string key;  // what they hold for: machine, build, settings
     planner::Speeds speeds;
-    planner::Rates now = {};  // what the machine gave when it was looked at last
-    int64_t now_at = 0;       // and when: seconds since 1970
+    // What the machine gave when it was looked at, the last time last.
+    struct Look {
+        int64_t at = 0;  // seconds since 1970
+        planner::Rates rates;
+        bool operator==(const Look&) const = default;
+    };
+    std::vector<Look> looks = {};
 
     bool operator==(const KeptSpeeds&) const = default;
 };

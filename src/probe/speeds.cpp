@@ -18,8 +18,7 @@ constexpr uint32_t n_batch = 256;
 // Columns at which matmuls are timed. Up to eight read weights from memory; more multiply what is in the cache.
 constexpr std::array<uint32_t, 4> few_columns{1, 2, 4, 8};
 constexpr std::array<uint32_t, 3> many_columns{16, 64, n_batch};
-constexpr uint64_t wide_weights = 8 << 20;  // of a format, multiplied by many columns
-constexpr uint32_t most_wide_rounds = 2;
+constexpr uint64_t wide_weights = 4 << 20;  // of a format, multiplied by many columns
 constexpr uint64_t least_stream_bytes = 8 << 20;
 // Sanitized kernels are many times slower and their speeds mean nothing: once is enough to see that they can be
 // measured.
@@ -34,9 +33,15 @@ constexpr uint32_t n_same = 32;           // ops of one kind in a row
 constexpr uint32_t small_width = 512;     // of matrices that take hardly longer than waiting
 constexpr double least_seconds = 0.0005;  // that programs which find everything in the cache are run for, at a time
 
-// Of several rounds: what the machine can do, whatever else its host did meanwhile. Held against the best rates that
-// were probed beside it, it stays true when they change.
-double least(const std::vector<double>& seconds) { return seconds.empty() ? 0 : *std::ranges::min_element(seconds); }
+// Of several rounds the second quickest of five, as rates are their upper quartile: what usually happens. The quickest
+// may have had luck (the same loop can take a third longer from one run to the next), and what is slower was often
+// disturbed by the machine's host.
+double usual(std::vector<double> seconds) {
+    if (seconds.empty()) { return 0; }
+    const auto at = seconds.begin() + ptrdiff_t(seconds.size() / 4);
+    std::ranges::nth_element(seconds, at);
+    return *at;
+}
 
 // A compiled model of samples and one sequence of it.
 class Bed {
@@ -77,7 +82,7 @@ class Bed {
             WALLABY_TRY(const double one, time(program, n_rows, 0, stop));
             seconds.push_back(one);
         }
-        return least(seconds);
+        return *std::ranges::min_element(seconds);  // microseconds: nobody disturbs all of them
     }
 
   private:
@@ -117,7 +122,10 @@ class Matmuls {
         small_ = chain(quant::Type::q8_0, n_bytes / 2, small_width);
     }
 
-    Result<void> measure(const backends::Backend& backend, uint32_t n_rounds, const std::stop_token& stop) {
+    // look: called in each round.
+    template <class Look>
+    Result<void> measure(const backends::Backend& backend, uint32_t n_rounds, const Look& look,
+                         const std::stop_token& stop) {
         WALLABY_TRY(const auto bed,
                     Bed::create(std::move(builder_), backend, n_batch, {quant::Type::f16, quant::Type::f16}, stop));
         for (uint32_t round = 0; round <= n_rounds; round++) {  // the first touches everything and does not count
@@ -130,9 +138,10 @@ class Matmuls {
                 for (const Stream* s : {&large_, &small_}) { WALLABY_OK(run(*bed, *s, n_columns, times, stop)); }
             }
             for (const uint32_t n_columns : many_columns) {
-                if (round == 0 || round > most_wide_rounds) { continue; }  // they take the most time
+                if (round == 0) { continue; }  // they take the most time
                 for (const Stream& s : wide_) { WALLABY_OK(run(*bed, s, n_columns, times, stop)); }
             }
+            WALLABY_OK(look());
         }
         return {};
     }
@@ -188,7 +197,7 @@ class Matmuls {
         times[{s.program, n_columns}].push_back(seconds);
         return {};
     }
-    double seconds_of(uint32_t program, uint32_t n_columns) const { return least(times_.at({program, n_columns})); }
+    double seconds_of(uint32_t program, uint32_t n_columns) const { return usual(times_.at({program, n_columns})); }
     double per_weight(const Stream& s, uint32_t n_columns, const planner::Speeds& out) const {
         const double other = out.run_seconds + s.n_steps * out.wait_seconds;
         return left_of(seconds_of(s.program, n_columns), other) / double(s.n_weights);
@@ -304,7 +313,7 @@ class RowOps {
             }
             return double(n);
         };
-        const double seconds = left_of(least(times_.at({program, n_rows})), least(times_.at({empty_, n_rows})));
+        const double seconds = left_of(usual(times_.at({program, n_rows})), usual(times_.at({empty_, n_rows})));
         return seconds / (value_bytes(program) - value_bytes(empty_));
     }
 
@@ -318,7 +327,7 @@ class RowOps {
 // Ops with a state of fixed size: what they do goes with that, not with the rows' width. Of Mamba-2 130M's sizes.
 Result<void> measure_recurrent(const backends::Backend& backend, uint32_t n_rounds, planner::Speeds& out,
                                const std::stop_token& stop) {
-    constexpr uint32_t taps = 4, n_ops = 8;
+    constexpr uint32_t taps = 4, n_ops = 2, n_together = 64;  // few: scans are slow
     constexpr ops::Scan scan{.n_heads = 24, .head = 64, .d_state = 128, .n_groups = 1};
     constexpr uint32_t scanned = scan.n_heads * scan.head, scan_width = scanned + 2 * scan.n_groups * scan.d_state;
     SampleBuilder builder;
@@ -347,7 +356,7 @@ Result<void> measure_recurrent(const backends::Backend& backend, uint32_t n_roun
                 Bed::create(std::move(builder), backend, n_batch, {quant::Type::f16, quant::Type::f16}, stop));
     Times times;
     for (uint32_t round = 0; round < n_rounds; round++) {
-        for (const uint32_t n_rows : {1u, n_batch}) {
+        for (const uint32_t n_rows : {1u, n_together}) {
             for (const uint32_t program : {empty, conv_program, scan_program}) {
                 WALLABY_TRY(const double seconds, bed->time_often(program, n_rows, stop));
                 times[{program, n_rows}].push_back(seconds);
@@ -361,10 +370,10 @@ Result<void> measure_recurrent(const backends::Backend& backend, uint32_t n_roun
             if (op.state == ops::none) { continue; }
             macs += ops::cost(bed->model(), p, op, {{{0, n_rows, 1}}}, quant::Type::f16, quant::Type::f16).macs;
         }
-        return left_of(least(times.at({program, n_rows})), least(times.at({empty, n_rows}))) / double(macs);
+        return left_of(usual(times.at({program, n_rows})), usual(times.at({empty, n_rows}))) / double(macs);
     };
     for (const uint32_t program : {conv_program, scan_program}) {
-        out.rows[bed->model().programs[program].name] = {per_mac(program, 1), per_mac(program, n_batch)};
+        out.rows[bed->model().programs[program].name] = {per_mac(program, 1), per_mac(program, n_together)};
     }
     return {};
 }
@@ -401,7 +410,8 @@ Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, st
         std::vector<double> without = {}, with = {};  // seconds
     };
     Case one{program_of(n_layers), n_layers, 1, depth + n_batch - 1, n_rounds};
-    Case many{program_of(n_wide_layers), n_wide_layers, n_batch, depth, std::min(n_rounds, most_wide_rounds)};
+    Case many{program_of(n_wide_layers), n_wide_layers, n_batch, depth,
+              std::min(n_rounds, 3u)};  // a tenth of a second each
     WALLABY_TRY(const auto bed, Bed::create(std::move(builder), backend, depth + n_batch, kv, stop));
     for (uint32_t at = 0; at < depth; at += n_batch) { WALLABY_OK(bed->time(appends, n_batch, at, stop)); }
     for (Case* c : {&many, &one}) {
@@ -413,7 +423,7 @@ Result<planner::AttendSpeed> measure_attend(const backends::Backend& backend, st
         }
     }
     const auto seconds_of = [&](const Case& c) {
-        return left_of(least(c.with), least(c.without) + c.n_attends * known.wait_seconds) / c.n_attends;
+        return left_of(usual(c.with), usual(c.without) + c.n_attends * known.wait_seconds) / c.n_attends;
     };
     const auto cost_of = [&](const Case& c) {
         const ops::Program& p = bed->model().programs[c.program];
@@ -444,7 +454,16 @@ Result<SpeedReport> measure_speeds(threads::Pool& pool, const backends::Backend&
                                   : read_buffer_bytes(base::l3_bytes(), base::available_memory()) / buffers_per_stream;
     const uint32_t n_rounds = options.n_rounds != 0 ? options.n_rounds : usual_rounds;
     Matmuls matmuls(options, stream_bytes);
-    WALLABY_OK(matmuls.measure(backend, n_rounds, stop));
+    std::vector<planner::Rates> looks{report.before.median};
+    const auto look = [&]() -> Result<void> {
+        Options quick = probe_options;
+        quick.seconds = 0.01;
+        quick.n_repetitions = 3;
+        WALLABY_TRY(const Measured measured, measure(pool, quick, stop));
+        looks.push_back(measured.median);
+        return {};
+    };
+    WALLABY_OK(matmuls.measure(backend, n_rounds, look, stop));
     matmuls.write(out);
     RowOps rows;
     WALLABY_OK(rows.measure(backend, n_rounds, stop));
@@ -454,7 +473,8 @@ Result<SpeedReport> measure_speeds(threads::Pool& pool, const backends::Backend&
         WALLABY_TRY(out.attend[kv], measure_attend(backend, kv, out, n_rounds, stop));
     }
     WALLABY_TRY(report.after, measure(pool, probe_options, stop));
-    out.rates = planner::best(report.before.best, report.after.best);
+    looks.push_back(report.after.median);
+    out.rates = planner::quantile(looks, 0.75);
     return report;
 }
 

@@ -16,13 +16,13 @@ struct SpeedOptions {
     std::vector<quant::Type> formats;                           // of matrices
     std::vector<std::pair<quant::Type, quant::Type>> kv_types;  // of keys and values
     std::string backend = "cpu", isa;                           // what the figures are of, for whoever reads them
-    uint32_t n_rounds = 0;                                      // of which the best count; 0: five
+    uint32_t n_rounds = 0;                                      // of which the second quickest of five counts; 0: five
     uint64_t stream_bytes = 0;  // weights that are read between two reads of the same; 0: half of read_buffer_bytes
 };
 
 struct SpeedReport {
     planner::Speeds speeds;
-    Measured before, after;  // the machine's rates around them, the higher of which are speeds.rates
+    Measured before, after;  // the machine's rates around them; speeds.rates are of these and of looks between
 };
 
 // Takes about 0.2 s a format and 0.5 s besides, and memory for stream_bytes and 100 MiB.

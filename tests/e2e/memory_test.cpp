@@ -1,6 +1,7 @@
 // The memory contract: what a process holds at most while it runs at full context, beside what was planned.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "support/process.h"
@@ -21,8 +22,10 @@ void expect_within(double measured, double planned, const std::string& what) {
 
 TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
     // Three models by two contexts, two batches and four pairs of KV types: each loaded anew, and filled to its
-    // context.
-    const std::string models = under_sanitizer ? "tiny-moe:Q8_0" : "gpt2:Q4_0,gpt2:F16,tiny-moe:Q8_0";
+    // context. The small one alone where 16 prompts of 1020 tokens through GPT-2 take more than five minutes.
+    const char* isa = std::getenv("WALLABY_ISA");
+    const bool is_slow = under_sanitizer || (isa != nullptr && std::string_view(isa) == "portable");
+    const std::string models = is_slow ? "tiny-moe:Q8_0" : "gpt2:Q4_0,gpt2:F16,tiny-moe:Q8_0";
     size_t n_rows = 0;
     for (const char* depth : {"60", "1020"}) {
         if (under_sanitizer && n_rows != 0) { break; }
@@ -36,7 +39,7 @@ TEST(CliMemory, PeakIsAsPlannedInEveryCombination) {
             n_rows++;
         }
     }
-    EXPECT_EQ(n_rows, under_sanitizer ? 8u : 48u);
+    EXPECT_EQ(n_rows, under_sanitizer ? 8u : is_slow ? 16u : 48u);
 }
 
 TEST(CliMemory, ARunWithATokenizerToo) {

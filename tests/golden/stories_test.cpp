@@ -26,9 +26,9 @@ struct Scorer {
     std::shared_ptr<engine::Model> model;
     std::unique_ptr<engine::Session> session;
 
-    Scorer(const std::filesystem::path& path, uint32_t n_ctx, engine::BackendKind backend = engine::BackendKind::cpu) {
+    Scorer(const std::filesystem::path& path, uint32_t n_ctx, const char* backend = "cpu") {
         const engine::LoadOptions options{
-            .backend = backend, .n_ctx = n_ctx, .k_type = quant::Type::f32, .v_type = quant::Type::f32};
+            .backend = {backend}, .n_ctx = n_ctx, .k_type = quant::Type::f32, .v_type = quant::Type::f32};
         model = must(engine::Model::load(path.string(), options, {pool, {}, {}, {}}));
         session = must(engine::Session::create(model, {}));
     }
@@ -97,7 +97,7 @@ TEST_F(GoldenStories, PerplexityOfWhatWeQuantise) {
         threads::Pool pool(2);
         const auto plan = must(convert::plan_quantize(*source, type, {}, path));
         must(convert::quantize(*source, plan, must(gguf::Writer::create(path, plan.draft)), pool, {}, {}));
-        const Scorer scorer(path, 256, engine::BackendKind::reference);
+        const Scorer scorer(path, 256, "reference");
         const auto chunks = must(eval::cut(tokens, 256, {}, 1));
         const auto result = must(eval::perplexity(*scorer.session, chunks, nullptr, {}, {}));
         EXPECT_NEAR(result.ppl.value, perplexity, 1e-3) << type;

@@ -22,7 +22,7 @@ class EngineWeightsInFile : public ::testing::Test {
         folder_.file("/model.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     }
     std::shared_ptr<engine::Model> load(WeightsIn weights_in) {
-        return must(engine::Model::load(path_, {.weights_in = weights_in}, {pool_, {}, {}, {}}));
+        return must(engine::Model::load(path_, {.backend = {.weights_in = weights_in}}, {pool_, {}, {}, {}}));
     }
     // All logits of some tokens.
     static Result<std::vector<float>> evaluate(const std::shared_ptr<engine::Model>& model) {
@@ -81,8 +81,8 @@ TEST_F(EngineWeightsInFile, NonFiniteWeightsAreRefusedWhenTheyAreUsed) {
 
 TEST_F(EngineWeightsInFile, TheReferenceHasNone) {
     write({});
-    const auto model = engine::Model::load(
-        path_, {.backend = engine::BackendKind::reference, .weights_in = WeightsIn::file}, {pool_, {}, {}, {}});
+    const auto model = engine::Model::load(path_, {.backend = {.name = "reference", .weights_in = WeightsIn::file}},
+                                           {pool_, {}, {}, {}});
     ASSERT_FALSE(model.ok());
     EXPECT_EQ(model.error().code, ErrorCode::unsupported);
 }

@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "kernels/tiles.h"
 #include "sampling/random.h"
+#include "support/sanitized.h"
 #include "support/tables.h"
 
 namespace {
@@ -357,8 +358,12 @@ TEST(KernelsIsa, Choices) {
     EXPECT_EQ(*kernels::choose("portable", none), &kernels::portable());
     EXPECT_EQ(kernels::portable().isa.name, "portable");
     EXPECT_EQ(kernels::choose("sse9", none).error().code, ErrorCode::argument);
-    // Whatever this binary is for, it knows the names of all.
+    // Whatever this binary is for, it knows the names of all; but builds with sanitizers leave some out.
+    const auto is_left_out = [](std::string_view name) {
+        return under_sanitizer && kernels::choose(name, {}).error().code == ErrorCode::argument;
+    };
     for (const char* name : {"avx512vnni", "avx512bf16", "avx512", "avxvnni", "avx2", "dotprod", "i8mm"}) {
+        if (is_left_out(name)) { continue; }
         const auto impossible = kernels::choose(name, none);
         ASSERT_FALSE(impossible.ok()) << name;
         EXPECT_EQ(impossible.error().code, ErrorCode::unsupported) << name;
@@ -374,9 +379,9 @@ TEST(KernelsIsa, Choices) {
     all.set(CpuFeature::avx512bf16, false);
     EXPECT_FALSE(kernels::choose("avx512bf16", all).ok());
     all.set(CpuFeature::avx512vnni, false);
-    EXPECT_EQ(best(), "avx512");
+    if (!is_left_out("avx512")) { EXPECT_EQ(best(), "avx512"); }
     all.set(CpuFeature::avx512dq, false);
-    EXPECT_EQ(best(), "avxvnni");
+    if (!is_left_out("avxvnni")) { EXPECT_EQ(best(), "avxvnni"); }
     all.set(CpuFeature::avxvnni, false);
     EXPECT_EQ(best(), "avx2");
     all.set(CpuFeature::fma, false);

@@ -36,6 +36,25 @@ TEST(PlannerEfficiency, OneOddResultChangesLittle) {
     EXPECT_NEAR(e.op_seconds, 1e-5, 2e-6);
 }
 
+TEST(PlannerEfficiency, AMachineOfManyResultsCountsForTheirRoot) {
+    std::vector<Observation> all;
+    for (int i = 0; i < 9; i++) { all.push_back(observed("many", "t", 0.01, 0, 0.9, 0)); }
+    for (const char* machine : {"b", "c"}) { all.push_back(observed(machine, "t", 0.01, 0, 0.5, 0)); }
+    // Three times an error of 0.8, or twice one of 0.44; then eight times.
+    EXPECT_NEAR(fit(pointers(all)).share, 0.9, 0.01);
+    for (const char* machine : {"d", "e", "f", "g", "h", "i"}) {
+        all.push_back(observed(machine, "t", 0.01, 0, 0.5, 0));
+    }
+    EXPECT_NEAR(fit(pointers(all)).share, 0.5, 0.01);
+}
+
+TEST(PlannerEfficiency, WithoutStarts) {
+    std::vector<Observation> all;
+    for (const double ideal : {0.01, 0.02, 0.05, 0.1}) { all.push_back(observed("a", "t", ideal, 500, 0.8, 1e-5)); }
+    EXPECT_EQ(fit(pointers(all), false).op_seconds, 0);
+    EXPECT_LT(fit(pointers(all), false).share, 0.8);
+}
+
 TEST(PlannerEfficiency, NoMoreThanTheFigureAndNoTimeBelowNone) {
     std::vector<Observation> all;
     for (const double ideal : {0.01, 0.02, 0.05}) { all.push_back(observed("a", "t", ideal, 500, 1.25, 1e-5)); }

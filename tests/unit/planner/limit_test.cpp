@@ -127,4 +127,13 @@ TEST(PlannerLimit, AverageOfTwoProbes) {
     EXPECT_EQ(r.f32_ops_per_s, 8);
 }
 
+TEST(PlannerRates, QuantilesOfEachRate) {
+    const std::vector<Rates> three{{3, 10, 0, 7}, {1, 30, 0, 7}, {2, 20, 0, 8}};
+    EXPECT_EQ(quantile(three, 0), (Rates{1, 10, 0, 7}));
+    EXPECT_EQ(quantile(three, 0.5), (Rates{2, 20, 0, 7}));
+    EXPECT_EQ(quantile(three, 0.75), (Rates{2.5, 25, 0, 7.5}));
+    EXPECT_EQ(quantile(three, 1), (Rates{3, 30, 0, 8}));
+    EXPECT_EQ(quantile({}, 0.5), Rates{});
+}
+
 }  // namespace

@@ -81,7 +81,7 @@ TEST(PlannerPredict, MatmulsAreReadOrComputedAndScaleWithThat) {
     EXPECT_NEAR(predict({0, 1}, s, now).seconds(), 2 * decode.seconds(), 1e-12);
     EXPECT_NEAR(predict({64}, s, now).matmul_compute, prompt.matmul_compute, 1e-6 * prompt.seconds());
     now = rates;
-    now.int8_ops_per_s *= 4;
+    now.f32_ops_per_s *= 4;
     EXPECT_NEAR(predict({0, 1}, s, now).seconds(), decode.seconds(), 1e-12);
     EXPECT_NEAR(predict({64}, s, now).matmul_compute, prompt.matmul_compute / 4, 1e-5 * prompt.seconds());
     EXPECT_NEAR(predict({0, 1}, s, Rates{}).seconds(), decode.seconds(), 1e-12)
@@ -156,7 +156,7 @@ TEST(PlannerPredict, WhatTakesAsLongToReadAsToComputeScalesWithBoth) {
     Rates now = rates;
     now.read_bytes_per_s /= 1000;
     EXPECT_NEAR(predict({0, 1}, s, now).seconds(), 1000 * read * all_weights, 1e-3 * 1000 * both);
-    now.int8_ops_per_s /= 1000;
+    now.f32_ops_per_s /= 1000;
     EXPECT_NEAR(predict({0, 1}, s, now).seconds(), 1000 * both, 1e-6 * 1000 * both);
 }
 

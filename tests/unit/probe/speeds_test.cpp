@@ -93,7 +93,7 @@ planner::Speeds some() {
 }
 
 TEST(ProbeSpeedText, ComesBackAsItWas) {
-    const std::vector<KeptSpeeds> kept{{"here \"and\" now", some(), {1, 2, 0, 4.5}, 1795000000},
+    const std::vector<KeptSpeeds> kept{{"here \"and\" now", some(), {{1795000000, {1, 2, 0, 4.5}}, {1795000060, {}}}},
                                        {"there", planner::Speeds{some()}}};
     EXPECT_EQ(read_speeds(write_speeds(kept)), kept);
     EXPECT_EQ(read_speeds(write_speeds({})), std::vector<KeptSpeeds>{});
@@ -109,7 +109,7 @@ TEST(ProbeSpeedText, WhateverElseHoldsNothing) {
         text.replace(at, from.size(), to);
         return read_speeds(text).empty();
     };
-    EXPECT_TRUE(broken("\"version\": 2", "\"version\": 999"));
+    EXPECT_TRUE(broken("\"version\": 3", "\"version\": 999"));
     EXPECT_TRUE(broken("Q4_K", "Q4_X"));
     EXPECT_TRUE(broken("3e-06", "-3e-06"));
     EXPECT_TRUE(broken("3e-06", "1e999"));
