@@ -16,7 +16,7 @@ struct SpeedOptions {
     std::vector<quant::Type> formats;                           // of matrices
     std::vector<std::pair<quant::Type, quant::Type>> kv_types;  // of keys and values
     std::string backend = "cpu", isa;                           // what the figures are of, for whoever reads them
-    uint32_t n_rounds = 0;                                      // of which the second quickest of five counts; 0: five
+    uint32_t n_rounds = 0;      // of which the second quickest of four or five counts; 0: five
     uint64_t stream_bytes = 0;  // weights that are read between two reads of the same; 0: half of read_buffer_bytes
 };
 
