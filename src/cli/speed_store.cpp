@@ -77,7 +77,7 @@ Result<probe::KeptSpeeds> kept_for(const WantedSpeeds& wanted, threads::Pool& po
 Result<void> look(probe::KeptSpeeds& kept, const std::string& isa, threads::Pool& pool, const std::stop_token& stop) {
     constexpr int64_t fresh_seconds = 60, lately_seconds = 900;
     constexpr size_t enough = 3, most = 9;
-    constexpr double pause_seconds = 0.3;  // longer than most disturbances by the machine's host
+    constexpr double pause_seconds = 0.3;  // so that one disturbance by the machine's host seldom meets them all
     auto& looks = kept.looks;
     const int64_t now = std::time(nullptr);
     std::erase_if(looks, [&](const auto& l) { return l.at > now || now - l.at >= lately_seconds; });

@@ -24,10 +24,10 @@ Result<planner::Speeds> speeds_for(const WantedSpeeds& wanted, threads::Pool& po
 Result<probe::SpeedReport> measure_and_keep(const WantedSpeeds& wanted, threads::Pool& pool,
                                             const std::stop_token& stop);
 
+// now: the median of what the machine gave lately, looked at (0.3 s) once a minute, three times at least.
 struct SpeedsNow {
     planner::Speeds speeds;
-    planner::Rates
-        now;  // the median of what the machine gave lately: looked at (0.3 s) once a minute, three times at least
+    planner::Rates now;
 };
 Result<SpeedsNow> speeds_now(const WantedSpeeds& wanted, threads::Pool& pool, const std::stop_token& stop);
 

@@ -25,11 +25,9 @@ struct Efficiency {
     double seconds(double ideal_seconds, double n_ops) const { return ideal_seconds / share + n_ops * op_seconds; }
 };
 
-// The least sum of absolute relative errors, in which a machine counts for the root of the number
-// of its results: they are not independent.
-// Starting an op costs a CPU some microseconds, nothing beside
-// reading weights: there has_starts is false and op_seconds stays 0. Left free it would take up what machines differ
-// in.
+// The least sum of absolute relative errors, in which a machine counts for the root of the number of its results: they
+// are not independent. Starting an op costs a CPU some microseconds, nothing beside reading weights: there has_starts
+// is false and op_seconds stays 0. Left free it would take up what machines differ in.
 Efficiency fit(const std::vector<const Observation*>& observations, bool has_starts = true);
 
 // A prediction's factors to both ends of the interval that holds four of five results.
