@@ -35,8 +35,10 @@ def predict(wallaby, shape, weights):
 def measure(wallaby, model):
     """Tokens a second of each repetition, by phase."""
     tests = (["-p", str(N_PROMPT), "-n", "0"], ["-p", "0", "-n", str(N_GEN), "-d", str(N_PROMPT)])
-    return {phase: run(wallaby, "bench", "--synthetic", model, *test, "-r", str(N_REPETITIONS), "--no-probe", "-o",
-                       "json")[0]["samples_ts"] for phase, test in zip(PHASES, tests)}
+    found = {phase: run(wallaby, "bench", "--synthetic", model, *test, "-r", str(N_REPETITIONS), "--no-probe", "-o",
+                        "json")[0]["samples_ts"] for phase, test in zip(PHASES, tests)}
+    print(model, found, file=sys.stderr, flush=True)
+    return found
 
 
 def main():
@@ -50,13 +52,10 @@ def main():
             file.flush()
             os.fsync(file.fileno())
             measured[model].append(measure(wallaby, model))
-            print(model, *measured[model], file=sys.stderr, flush=True)
     for model in models:
         measured[model].append(measure(wallaby, model))
-        print(model, *measured[model], file=sys.stderr, flush=True)
     off = {"prompt": [], "decode": [], "prompt again": [], "decode again": []}
-    print("| model " + "| {}: predicted | measured | off by | second by first time ".format(PHASES[0])
-          + "| {}: predicted | measured | off by | second by first time |".format(PHASES[1]))
+    print("| model " + "".join(f"| {p}: predicted | measured | off by | second by first time " for p in PHASES) + "|")
     print("|---|" + "--:|" * 8)
     for model in models:
         cells = [model.replace(":", " ")]

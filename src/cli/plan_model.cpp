@@ -22,7 +22,7 @@ Result<convert::Shape> read_config(const std::string& path) {
     }
     std::string text(file->size(), '\0');
     WALLABY_OK(file->read(0, std::span(reinterpret_cast<uint8_t*>(text.data()), text.size())));
-    return convert::shape_of_config(text, path);
+    return convert::shape_of_config(text, path, false);
 }
 
 // The vocabulary's texts are of no use to a plan, and the most of what there is to copy.
@@ -55,7 +55,6 @@ Result<std::unique_ptr<PlanModel>> PlanModel::open(const std::string& name) {
     } else {
         WALLABY_TRY(model->source_, gguf::open_gguf_header(name));
     }
-    if (model->shape_) { remove_texts(*model->shape_); }
     return model;
 }
 

@@ -57,9 +57,11 @@ bool holds(const planner::Speeds& s, const WantedSpeeds& wanted) {
            std::ranges::all_of(wanted.formats, [&](quant::Type type) { return s.matmul.contains(type); });
 }
 
+// Speeds are those of packed weights, wherever the model's are.
 Result<backends::Choice> resolved(const WantedSpeeds& wanted) {
     backends::Choice backend = wanted.backend;
     WALLABY_TRY(backend.isa, backends::instruction_set(backend));
+    backend.weights_in = backends::WeightsIn::memory;
     return backend;
 }
 
@@ -81,14 +83,15 @@ Result<void> look(probe::KeptSpeeds& kept, const std::string& isa, threads::Pool
     auto& looks = kept.looks;
     const int64_t now = std::time(nullptr);
     std::erase_if(looks, [&](const auto& l) { return l.at > now || now - l.at >= lately_seconds; });
-    for (bool is_fresh = !looks.empty() && now - looks.back().at < fresh_seconds; !is_fresh || looks.size() < enough;
-         is_fresh = true) {
+    bool is_fresh = !looks.empty() && now - looks.back().at < fresh_seconds;
+    while (!is_fresh || looks.size() < enough) {
         if (is_fresh) { wait_for(pause_seconds, stop); }
         probe::Options options;
         options.loops = probe::kernel_loops(isa);
         options.seconds = 0.015;
         WALLABY_TRY(const probe::Measured measured, probe::measure(pool, options, stop));
         looks.push_back({std::time(nullptr), measured.median});
+        is_fresh = true;
     }
     if (looks.size() > most) { looks.erase(looks.begin(), looks.end() - most); }
     return {};

@@ -500,7 +500,7 @@ void read_rotation(const Config& c, const Usual& usual, Hyper& h, Lists& lists) 
 
 std::span<const std::string_view> known_model_types() { return names_of_types; }
 
-Result<Shape> shape_of_config(std::string_view text, const std::string& file) {
+Result<Shape> shape_of_config(std::string_view text, const std::string& file, bool with_tokenizer) {
     WALLABY_TRY(const Json json, parse(text, file));
     std::optional<Error> problem;
     const Config whole(&json, "", file, problem);
@@ -519,7 +519,7 @@ Result<Shape> shape_of_config(std::string_view text, const std::string& file) {
     type->read_more(c, type->usual, h, lists);
     if (!h.family.learned_positions) { read_rotation(c, type->usual, h, lists); }
     if (problem) { return *std::move(problem); }
-    return make_shape(h);
+    return make_shape(h, with_tokenizer);
 }
 
 }  // namespace wallaby::convert

@@ -26,6 +26,6 @@ std::span<const std::string_view> known_model_types();
 // `text` is the file's content, `file` its name for errors, which name the field as well: not JSON, too large or too
 // deep, an unknown model_type, a field that is missing, of another type or out of its bounds, fields that contradict
 // each other. Bounds keep the shape below 1024 layers of 20 tensors.
-Result<Shape> shape_of_config(std::string_view text, const std::string& file);
+Result<Shape> shape_of_config(std::string_view text, const std::string& file, bool with_tokenizer = true);
 
 }  // namespace wallaby::convert

@@ -106,8 +106,9 @@ class Predictor {
     const ops::Program& program_;
     quant::Type k_type_, v_type_;
     const Speeds& speeds_;
-    // Seconds now by seconds then. The cores' pace shows in float32's chains, which repeat within 2 %, for whatever
-    // they compute; a loop of int8 products takes up to 40 % longer from one run to the next, at the same pace.
+    // Seconds now by seconds then. The cores' pace shows in float32's chains, most of which repeat within 5 %, for
+    // whatever they compute; a loop of int8 products takes up to 40 % longer from one run to the next, at the same
+    // pace.
     double read_, compute_;
 };
 
