@@ -1,50 +1,15 @@
 // The roofline plots of wallaby plan: SVG 1.1, and as text.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "cli/plan.h"
+#include "cli/svg.h"
 
 namespace wallaby::cli {
 namespace {
 
 using planner::Roofline;
 using planner::RooflinePoint;
-
-// From a value to a place between 0 and 1, by its logarithm.
-struct Axis {
-    double low = 1, high = 10;
-
-    double at(double value) const {
-        return (std::log10(value) - std::log10(low)) / (std::log10(high) - std::log10(low));
-    }
-};
-
-// From 1, 2 or 5 times a power of ten to another that is at least twice as high, and not right at the least or the
-// most.
-Axis axis_of(double least, double most) {
-    constexpr std::array steps{1.0, 2.0, 5.0};
-    const auto power = [](double v) { return std::pow(10, std::floor(std::log10(v))); };
-    Axis axis{power(least), 10 * power(most)};
-    for (const double step : steps) {
-        if (step * power(least) < 0.9 * least) { axis.low = step * power(least); }
-    }
-    for (const double step : {5.0, 2.0}) {
-        if (step * power(most) > 1.1 * most) { axis.high = step * power(most); }
-    }
-    return axis;
-}
-
-// Where lines help to read it.
-std::vector<double> lines_of(const Axis& axis) {
-    std::vector<double> lines;
-    for (double power = std::pow(10, std::floor(std::log10(axis.low))); power <= axis.high; power *= 10) {
-        for (const double step : {1.0, 2.0, 5.0}) {
-            if (step * power > 0.99 * axis.low && step * power < 1.01 * axis.high) { lines.push_back(step * power); }
-        }
-    }
-    return lines;
-}
 
 // Something to see: an op kind of a phase, or what is predicted of all of it.
 struct Mark {
@@ -172,103 +137,67 @@ std::string text_plot(const Plot& plot) {
     return text;
 }
 
-// Names come from files: markup and control characters of theirs are none here.
-std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '&': out += "&amp;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) ? ' ' : c;
-        }
-    }
-    return out;
-}
-
 constexpr double svg_width = 760, plot_height = 380, left = 70, top = 40, plot_width = 660, line_height = 16;
 
 // One plot, `offset` below the image's top; its height is added to that.
-std::string svg_plot(const Plot& plot, double& offset) {
+void svg_plot(Svg& svg, const Plot& plot, double& offset) {
     const auto x_of = [&](double x) { return left + plot.x.at(x) * plot_width; };
     const auto y_of = [&](double y) { return offset + top + (1 - plot.y.at(y)) * plot_height; };
-    std::string out;
-    const auto text = [&](double x, double y, std::string_view anchor, std::string_view what, std::string_view colour) {
-        out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" fill=\"{}\">{}</text>\n", x, y, anchor,
-                           colour, escaped(what));
-    };
-    const auto line = [&](double x1, double y1, double x2, double y2, std::string_view colour, double stroke) {
-        out += fmt::format(
-            "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"{}\"/>\n", x1,
-            y1, x2, y2, colour, stroke);
-    };
-    text(left, offset + 24, "start", plot.title, "#000");
+    svg.text(left, offset + 24, "start", plot.title, "#000");
     for (const double x : lines_of(plot.x)) {
-        line(x_of(x), y_of(plot.y.low), x_of(x), y_of(plot.y.high), "#ddd", 1);
-        text(x_of(x), y_of(plot.y.low) + 16, "middle", fmt::format("{:g}", x), "#555");
+        svg.line(x_of(x), y_of(plot.y.low), x_of(x), y_of(plot.y.high), "#ddd", 1);
+        svg.text(x_of(x), y_of(plot.y.low) + 16, "middle", fmt::format("{:g}", x), "#555");
     }
     for (const double y : lines_of(plot.y)) {
-        line(x_of(plot.x.low), y_of(y), x_of(plot.x.high), y_of(y), "#ddd", 1);
-        text(left - 6, y_of(y) + 4, "end", fmt::format("{:g}", y / 1e9), "#555");
+        svg.line(x_of(plot.x.low), y_of(y), x_of(plot.x.high), y_of(y), "#ddd", 1);
+        svg.text(left - 6, y_of(y) + 4, "end", fmt::format("{:g}", y / 1e9), "#555");
     }
-    text(left, y_of(plot.y.low) + 34, "start", "GOP/s over operations a byte of weights and states", "#555");
+    svg.text(left, y_of(plot.y.low) + 34, "start", "GOP/s over operations a byte of weights and states", "#555");
     // The slope ends at the highest roof, or at the plot's edge; below the lowest value it is not drawn.
     const double begin = std::max(plot.x.low, plot.y.low / plot.bandwidth);
     const double ridge = plot.roofs.front().ops_per_s / plot.bandwidth;
-    line(x_of(begin), y_of(plot.bandwidth * begin), x_of(ridge), y_of(plot.roofs.front().ops_per_s), "#333", 2);
+    svg.line(x_of(begin), y_of(plot.bandwidth * begin), x_of(ridge), y_of(plot.roofs.front().ops_per_s), "#333", 2);
     const double middle = std::sqrt(begin * ridge);
-    text(x_of(middle) - 8, y_of(plot.bandwidth * middle) - 8, "end", fmt::format("{:.4g} GB/s", plot.bandwidth / 1e9),
-         "#333");
+    svg.text(x_of(middle) - 8, y_of(plot.bandwidth * middle) - 8, "end",
+             fmt::format("{:.4g} GB/s", plot.bandwidth / 1e9), "#333");
     for (const Roof& roof : plot.roofs) {
         const double from = std::max(plot.x.low, roof.ops_per_s / plot.bandwidth);
-        line(x_of(from), y_of(roof.ops_per_s), x_of(plot.x.high), y_of(roof.ops_per_s), "#333", 2);
-        text(x_of(plot.x.high), y_of(roof.ops_per_s) - 6, "end",
-             fmt::format("{} {:.4g} GOP/s", roof.name, roof.ops_per_s / 1e9), "#333");
+        svg.line(x_of(from), y_of(roof.ops_per_s), x_of(plot.x.high), y_of(roof.ops_per_s), "#333", 2);
+        svg.text(x_of(plot.x.high), y_of(roof.ops_per_s) - 6, "end",
+                 fmt::format("{} {:.4g} GOP/s", roof.name, roof.ops_per_s / 1e9), "#333");
     }
     double legend = y_of(plot.y.low) + 34 + line_height;
     for (const Mark& mark : plot.marks) {
         const std::string_view colour = mark.is_prompt ? "#c2410c" : "#1d4ed8";
         const auto symbol = [&](double x, double y) {
-            out += mark.is_predicted
-                       ? fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"9\" height=\"9\" fill=\"{}\"/>\n",
-                                     x - 4.5, y - 4.5, colour)
-                       : fmt::format(
-                             "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"none\" stroke=\"{}\" "
-                             "stroke-width=\"1.5\"/>\n",
-                             x, y, colour);
+            mark.is_predicted ? svg.square(x, y, colour) : svg.circle(x, y, colour, false);
         };
         symbol(x_of(mark.x), y_of(mark.y));
         if (!mark.is_predicted) {
-            text(x_of(mark.x) + 6, y_of(mark.y) + 14, "start", std::string(1, mark.letter), colour);
+            svg.text(x_of(mark.x) + 6, y_of(mark.y) + 14, "start", std::string(1, mark.letter), colour);
         }
         symbol(left + 4, legend);
-        text(left + 16, legend + 4, "start",
-             mark.is_predicted ? mark.text : fmt::format("{} {}", mark.letter, mark.text), "#000");
+        svg.text(left + 16, legend + 4, "start",
+                 mark.is_predicted ? mark.text : fmt::format("{} {}", mark.letter, mark.text), "#000");
         legend += line_height;
     }
     offset = legend + line_height;
-    return out;
 }
 
 }  // namespace
 
 std::string plan_svg(const PlanReport& report) {
-    std::string body;
+    Svg svg;
     double height = 0;
     for (const MachinePlan& m : report.machines) {
         if (const auto plot = plot_of(report, m)) {
-            body += svg_plot(*plot, height);
+            svg_plot(svg, *plot, height);
         } else {
             height += 2 * line_height;
-            body += fmt::format("<text x=\"{}\" y=\"{:.1f}\">{}</text>\n", left, height, escaped(no_plot(m)));
+            svg.text(left, height, "start", no_plot(m), "#000");
         }
     }
-    return fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1:.0f}\" viewBox=\"0 0 {0} {1:.0f}\" "
-        "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" "
-        "fill=\"#fff\"/>\n{2}</svg>\n",
-        svg_width, height + line_height, body);
+    return svg.document(svg_width, height + line_height);
 }
 
 std::string plan_plot(const PlanReport& report) {
