@@ -10,7 +10,6 @@
 namespace wallaby::eval {
 namespace {
 
-constexpr std::array<uint8_t, 8> magic{'W', 'L', 'B', 'L', 'O', 'G', 'I', 'T'};
 constexpr uint32_t version = 1;
 constexpr uint64_t header_bytes = 40;
 
@@ -53,7 +52,7 @@ Result<BaseWriter> BaseWriter::create(const std::string& path, const Chunks& chu
                                       uint64_t digest) {
     WALLABY_TRY(base::AtomicFile file, base::AtomicFile::create(path));
     const std::array<uint32_t, 6> numbers{version, n_vocab, chunks.n_ctx, chunks.first, uint32_t(chunks.n_chunks()), 0};
-    WALLABY_OK(file.write(magic));
+    WALLABY_OK(file.write(bytes_of(base_magic)));
     WALLABY_OK(file.write(bytes_of(numbers)));
     WALLABY_OK(file.write(bytes_of(std::array{digest})));
     WALLABY_OK(file.write(bytes_of(chunks.tokens)));
@@ -78,7 +77,7 @@ Result<void> BaseWriter::commit() {
 Result<BaseReader> BaseReader::open(std::unique_ptr<base::ByteSource> source) {
     std::array<uint8_t, header_bytes> header{};
     WALLABY_OK(source->read(0, header));
-    if (std::memcmp(header.data(), magic.data(), magic.size()) != 0) {
+    if (std::memcmp(header.data(), base_magic.data(), base_magic.size()) != 0) {
         const bool is_llama_cpp = std::memcmp(header.data(), "_logits_", 8) == 0;
         return Error{is_llama_cpp ? ErrorCode::unsupported : ErrorCode::format,
                      is_llama_cpp ? "is a file of llama-perplexity's log-probabilities, which this build does not read"
@@ -95,7 +94,7 @@ Result<BaseReader> BaseReader::open(std::unique_ptr<base::ByteSource> source) {
     }
     BaseReader reader;
     reader.n_vocab_ = number(12);
-    reader.chunks_.n_ctx = number(16);
+    reader.chunks_.n_ctx = reader.chunks_.step = number(16);
     reader.chunks_.first = number(20);
     const uint32_t n_chunks = number(24);
     reader.digest_ = base::load_le<uint64_t>(header.data() + 32);

@@ -18,11 +18,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "eval/chunks.h"
 
 namespace wallaby::eval {
+
+// What every such file begins with.
+inline constexpr std::string_view base_magic = "WLBLOGIT";
 
 // Tells vocabularies of equal size apart: FNV-1a over the tokens' lengths and texts.
 uint64_t vocabulary_digest(const text::Tokenizer& tokenizer);

@@ -90,6 +90,19 @@ Divergence DivergenceSum::result() const {
     return d;
 }
 
+void DivergenceSum::archive(Archive& a) {
+    for (Moments* m : {&nll_, &nll_base_, &log_ratio_, &kld_, &dp_, &dp_square_}) { m->archive(a); }
+    a(n_same_top_);
+    a(klds_);
+    a(dps_);
+}
+
+bool DivergenceSum::is_consistent() const {
+    const auto agrees = [&](const Moments& m) { return m.count() == n_rows(); };
+    return agrees(nll_) && agrees(nll_base_) && agrees(log_ratio_) && agrees(kld_) && agrees(dp_) &&
+           agrees(dp_square_) && n_same_top_ <= n_rows() && dps_.size() == n_rows();
+}
+
 Result<void> check_vocabulary(const engine::Model& model, const BaseReader& base) {
     const auto differs = [&](std::string what) {
         return Error{
@@ -126,17 +139,21 @@ Result<void> check_chunks(const Chunks& chunks, const BaseReader& base) {
 }
 
 Result<Divergence> divergence(engine::Session& session, BaseReader& base, const DivergenceProgress& progress,
-                              const std::stop_token& stop) {
+                              const std::stop_token& stop, StateFile* state) {
     WALLABY_OK(check_vocabulary(session.model(), base));
     const Chunks& chunks = base.chunks();
     DivergenceSum sum;
     const auto row = [&](const ScoredRow& r) -> Result<void> {
         WALLABY_TRY(const std::span<const float> logits, base.row(r.chunk, r.index));
-        WALLABY_OK(sum.add(logits, r.logits, r.next));
-        if (progress && r.index + 1 == chunks.n_scored()) { progress(r.chunk + 1, chunks.n_chunks(), sum.running()); }
+        return sum.add(logits, r.logits, r.next);
+    };
+    const auto chunk = [&](size_t i) -> Result<void> {
+        WALLABY_OK(score(session, chunks, i, row, stop));
+        if (progress) { progress(i + 1, chunks.n_chunks(), sum.running()); }
         return {};
     };
-    WALLABY_OK(score(session, chunks, row, stop));
+    const auto fits = [&](uint64_t n) { return sum.is_consistent() && sum.n_rows() == n * chunks.n_scored(); };
+    WALLABY_OK(run_units(chunks.n_chunks(), sum, state, fits, chunk));
     return sum.result();
 }
 

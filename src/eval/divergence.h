@@ -5,6 +5,7 @@
 
 #include "eval/base_logits.h"
 #include "eval/chunks.h"
+#include "eval/state_file.h"
 #include "eval/statistics.h"
 
 namespace wallaby::eval {
@@ -44,6 +45,10 @@ class DivergenceSum {
     // Of at least one row.
     Divergence result() const;
 
+    uint64_t n_rows() const { return klds_.size(); }
+    void archive(Archive& a);
+    bool is_consistent() const;  // after reading an archive
+
   private:
     Estimate same_top() const;
     Estimate dp_rms() const;
@@ -56,9 +61,10 @@ class DivergenceSum {
 // Called after each chunk.
 using DivergenceProgress = std::function<void(size_t n_done, size_t n_total, const DivergenceSum::Running& running)>;
 
-// Evaluates the base's own tokens. A model of another vocabulary is refused.
+// Evaluates the base's own tokens. A model of another vocabulary is refused. state: what is done already, and where it
+// is kept.
 Result<Divergence> divergence(engine::Session& session, BaseReader& base, const DivergenceProgress& progress,
-                              const std::stop_token& stop);
+                              const std::stop_token& stop, StateFile* state = nullptr);
 
 // Whether the model's vocabulary is that of the base; an error that says how it differs.
 Result<void> check_vocabulary(const engine::Model& model, const BaseReader& base);

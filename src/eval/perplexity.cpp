@@ -3,6 +3,22 @@
 #include "eval/softmax.h"
 
 namespace wallaby::eval {
+namespace {
+
+struct Sums {
+    Moments nll;
+    std::vector<Estimate> running;
+
+    void archive(Archive& a) {
+        nll.archive(a);
+        a.list(running, 2, [&](Estimate& ppl) {
+            a(ppl.value);
+            a(ppl.error);
+        });
+    }
+};
+
+}  // namespace
 
 Result<double> negative_log_likelihood(std::span<const float> logits, int32_t next) {
     WALLABY_TRY(const LogSoftmax log_p, LogSoftmax::of(logits));
@@ -10,24 +26,23 @@ Result<double> negative_log_likelihood(std::span<const float> logits, int32_t ne
 }
 
 Result<Perplexity> perplexity(engine::Session& session, const Chunks& chunks, BaseWriter* save,
-                              const PerplexityProgress& progress, const std::stop_token& stop) {
-    Perplexity result;
-    Moments nll;
+                              const PerplexityProgress& progress, const std::stop_token& stop, StateFile* state) {
+    Sums sums;
     const auto row = [&](const ScoredRow& r) -> Result<void> {
         WALLABY_TRY(const double v, negative_log_likelihood(r.logits, r.next));
-        nll.add(v);
-        if (save != nullptr) { WALLABY_OK(save->add(r.logits)); }
-        if (r.index + 1 == chunks.n_scored()) {
-            result.running.push_back(exp(nll.estimate()));
-            if (progress) { progress(r.chunk + 1, chunks.n_chunks(), result.running.back()); }
-        }
+        sums.nll.add(v);
+        return save != nullptr ? save->add(r.logits) : Result<void>();
+    };
+    const auto chunk = [&](size_t i) -> Result<void> {
+        WALLABY_OK(score(session, chunks, i, row, stop));
+        sums.running.push_back(exp(sums.nll.estimate()));
+        if (progress) { progress(i + 1, chunks.n_chunks(), sums.running.back()); }
         return {};
     };
-    WALLABY_OK(score(session, chunks, row, stop));
-    result.n_scored = nll.count();
-    result.nll = nll.estimate();
-    result.ppl = exp(result.nll);
-    return result;
+    const auto fits = [&](uint64_t n) { return sums.running.size() == n && sums.nll.count() == n * chunks.n_scored(); };
+    WALLABY_OK(run_units(chunks.n_chunks(), sums, state, fits, chunk));
+    const Estimate nll = sums.nll.estimate();
+    return Perplexity{sums.nll.count(), nll, exp(nll), std::move(sums.running)};
 }
 
 }  // namespace wallaby::eval

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "eval/base_logits.h"
-#include "eval/chunks.h"
+#include "eval/state_file.h"
 #include "eval/statistics.h"
 
 namespace wallaby::eval {
@@ -22,8 +22,10 @@ using PerplexityProgress = std::function<void(size_t n_done, size_t n_total, con
 // Negative log-likelihood of `next` under softmax(logits). next: one of the row.
 Result<double> negative_log_likelihood(std::span<const float> logits, int32_t next);
 
-// save: takes every scored row too; nullptr when not wanted.
+// save: takes every scored row too; nullptr when not wanted. state: what is done already, and where it is kept; not
+// with `save`, whose rows it has not.
 Result<Perplexity> perplexity(engine::Session& session, const Chunks& chunks, BaseWriter* save,
-                              const PerplexityProgress& progress, const std::stop_token& stop);
+                              const PerplexityProgress& progress, const std::stop_token& stop,
+                              StateFile* state = nullptr);
 
 }  // namespace wallaby::eval

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/math.h"
+#include "eval/state_file.h"
 
 namespace wallaby::eval {
 
@@ -17,6 +18,12 @@ void Moments::add(double x) {
 double Moments::variance_of_mean() const { return n_ < 2 ? 0 : squares_ / double(n_) / double(n_ - 1); }
 
 Estimate Moments::estimate() const { return {mean_, std::sqrt(variance_of_mean())}; }
+
+void Moments::archive(Archive& a) {
+    a(n_);
+    a(mean_);
+    a(squares_);
+}
 
 Estimate exp(const Estimate& x) {
     const double value = base::exp(x.value);

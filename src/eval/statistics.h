@@ -5,6 +5,8 @@
 
 namespace wallaby::eval {
 
+class Archive;
+
 // A value and the standard error of it; 0 where it cannot be told (fewer than two samples).
 struct Estimate {
     double value = 0, error = 0;
@@ -19,6 +21,7 @@ class Moments {
     double mean() const { return mean_; }
     double variance_of_mean() const;  // the squared standard error: (E[x²] − E[x]²) / (n − 1)
     Estimate estimate() const;
+    void archive(Archive& a);  // state_file.h
 
   private:
     uint64_t n_ = 0;

@@ -61,7 +61,7 @@ TEST_F(GoldenStories, PerplexityOfTheFirstWindow) {
     ASSERT_GE(tokens.size(), 512u);
     tokens.resize(512);
     const Scorer f32(folder_ / "stories260K.gguf", 512);
-    const auto result = must(eval::perplexity(*f32.session, {tokens, 512, 0}, nullptr, {}, {}));
+    const auto result = must(eval::perplexity(*f32.session, {tokens, 512, 0, 512}, nullptr, {}, {}));
     EXPECT_EQ(result.n_scored, 511u);
     EXPECT_NEAR(result.nll.value, 1.758743, 1e-6);
     EXPECT_NEAR(result.ppl.value, 5.80514, 1e-5);  // required: ± 0.001

@@ -12,9 +12,12 @@ struct EvalModel {
     std::shared_ptr<engine::Model> model;
     std::unique_ptr<engine::Session> session;
 
-    explicit EvalModel(const TinyModel& tiny = {}, uint32_t n_batch = 256, uint32_t n_threads = 1) : pool(n_threads) {
+    explicit EvalModel(const TinyModel& tiny = {}, uint32_t n_batch = 256, uint32_t n_threads = 1)
+        : EvalModel(tiny.open(), n_batch, n_threads) {}
+    explicit EvalModel(std::unique_ptr<gguf::WeightSource> source, uint32_t n_batch = 256, uint32_t n_threads = 1)
+        : pool(n_threads) {
         const engine::LoadOptions options{.n_batch = n_batch, .k_type = quant::Type::f32, .v_type = quant::Type::f32};
-        model = must(engine::Model::load(tiny.open(), options, {pool, {}, {}, {}}));
+        model = must(engine::Model::load(std::move(source), options, {pool, {}, {}, {}}));
         session = must(engine::Session::create(model, {}));
     }
 };

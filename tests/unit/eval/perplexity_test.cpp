@@ -35,6 +35,28 @@ TEST(EvalChunks, ATextShorterThanAChunkIsAnErrorWithBothNumbers) {
     EXPECT_FALSE(eval::cut(std::vector<int32_t>(100, 5), 10, 0, {}).ok());
 }
 
+TEST(EvalChunks, WithAStrideTheyOverlap) {
+    const std::vector<int32_t> tokens{10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+    const Chunks chunks = must(eval::cut_with_stride(tokens, 5, 2, {}));
+    ASSERT_EQ(chunks.n_chunks(), 3u);  // the one from token 16 on has none beyond it
+    EXPECT_EQ(chunks.n_scored(), 2u);
+    for (size_t i = 0; i < 3; i++) {
+        const auto chunk = chunks.chunk(i);
+        EXPECT_TRUE(std::equal(chunk.begin(), chunk.end(), tokens.begin() + ptrdiff_t(2 * i),
+                               tokens.begin() + ptrdiff_t(2 * i + 5)));
+    }
+    EXPECT_EQ(chunks.first, 2u);  // whose logits predict the last token but one
+    EXPECT_EQ(must(eval::cut_with_stride(tokens, 5, 4, {})).n_chunks(), 2u);
+    EXPECT_EQ(must(eval::cut_with_stride(tokens, 5, 3, {})).n_chunks(), 2u);
+    EXPECT_EQ(must(eval::cut_with_stride(tokens, 5, 1, 4)).n_chunks(), 4u);
+    EXPECT_EQ(must(eval::cut_with_stride(tokens, 10, 1, {})).n_chunks(), 1u);
+    EXPECT_EQ(eval::cut_with_stride(tokens, 11, 1, {}).error().code, ErrorCode::capacity);
+    EXPECT_EQ(eval::cut_with_stride(tokens, 5, 5, {}).error().where.field, "--stride");
+    EXPECT_EQ(eval::cut_with_stride(tokens, 5, 0, {}).error().where.field, "--stride");
+    EXPECT_EQ(must(eval::n_ctx_with_stride(128, 65)), 160u);
+    EXPECT_FALSE(eval::n_ctx_with_stride(INT32_MAX, 2).ok());
+}
+
 TEST(EvalChunks, TextIsCutByTheModelsPolicy) {
     EvalModel m;
     // BOS, "▁abc", then "▁abc" again and again; control tokens spelled out are text.
@@ -55,7 +77,7 @@ TEST(EvalScore, EveryChunkStandsAloneAndOnlyItsSecondHalfIsScored) {
         return {};
     };
     ASSERT_TRUE(m.session->append(random_tokens(5)).ok());  // is thrown away
-    ASSERT_TRUE(eval::score(*m.session, chunks, sink, {}).ok());
+    for (size_t c = 0; c < 3; c++) { ASSERT_TRUE(eval::score(*m.session, chunks, c, sink, {}).ok()); }
     Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
     std::vector<float> expected;
     std::vector<int32_t> expected_next;
@@ -116,9 +138,33 @@ TEST(EvalPerplexity, IsTheExponentialOfTheMeanWithItsStandardError) {
     EXPECT_NEAR(result.nll.value, std::log(result.ppl.value), 1e-14);
 }
 
+// Every scored token from the window that llama-perplexity has for it, evaluated anew, in long double.
+TEST(EvalPerplexity, WithAStrideIsThatOfTheWindowsLastTokens) {
+    EvalModel m;
+    const std::vector<int32_t> tokens = random_tokens(60);
+    constexpr size_t n_ctx = 20, stride = 6;
+    Runner runner(TinyModel().open(), {.n_ctx = 256, .backend = "auto"});
+    long double sum = 0;
+    size_t n = 0;
+    for (size_t begin = 0; begin + n_ctx < tokens.size(); begin += stride) {
+        runner.reset();
+        const auto logits = runner.feed({tokens.begin() + ptrdiff_t(begin), tokens.begin() + ptrdiff_t(begin + n_ctx)});
+        for (size_t i = n_ctx - stride; i < n_ctx; i++, n++) {
+            const float* row = logits.data() + (i - 1) * TinyModel::n_vocab;
+            long double total = 0;
+            for (size_t v = 0; v < TinyModel::n_vocab; v++) { total += std::exp((long double)row[v]); }
+            sum += std::log(total) - row[tokens[begin + i]];
+        }
+    }
+    const auto chunks = must(eval::cut_with_stride(tokens, n_ctx, stride, {}));
+    const auto result = must(eval::perplexity(*m.session, chunks, nullptr, {}, {}));
+    EXPECT_EQ(result.n_scored, n);
+    EXPECT_NEAR(result.ppl.value / double(std::exp(sum / n)), 1, 1e-12);
+}
+
 TEST(EvalPerplexity, DoesNotDependOnBatchAndThreads) {
     const Chunks chunks = must(eval::cut(random_tokens(70), 32, {}, 1));
-    EvalModel a, b({}, 5, 3);
+    EvalModel a, b(TinyModel(), 5, 3);
     const auto x = must(eval::perplexity(*a.session, chunks, nullptr, {}, {}));
     const auto y = must(eval::perplexity(*b.session, chunks, nullptr, {}, {}));
     EXPECT_EQ(x.ppl.value, y.ppl.value);
