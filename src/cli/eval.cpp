@@ -1,28 +1,17 @@
 // wallaby eval: how well a model predicts a text (perplexity), and how far it lies from another (kl). Numbers, names
 // and chunking are llama-perplexity's, so that results compare.
+#include "cli/eval.h"
+
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
-#include "cli/app.h"
 #include "cli/interrupt.h"
 #include "eval/divergence.h"
 #include "eval/perplexity.h"
 
 namespace wallaby::cli {
-namespace {
 
 using Json = nlohmann::ordered_json;
 using eval::Estimate;
-
-constexpr uint32_t default_n_ctx = 512;
-
-struct Flags {
-    ModelFlags model;
-    std::string text_file, save_base, base;
-    int64_t n_chunks = -1;
-    std::string output = "text";
-};
 
 std::string dump(const Json& object) {
     return Json::array({object}).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -30,43 +19,45 @@ std::string dump(const Json& object) {
 
 Json json_of(const Estimate& x) { return {{"value", x.value}, {"error", x.error}}; }
 
-// One line on standard error that is written over, where that is a terminal; gone at the end.
-class StatusLine {
-  public:
-    ~StatusLine() { write("\r\x1b[K"); }
-    void show(const std::string& text) { write("\r\x1b[K" + text); }
+StatusLine::~StatusLine() { write("\r\x1b[K"); }
 
-  private:
-    void write(const std::string& text) const {
-        if (is_terminal_) { (void)!::write(2, text.data(), text.size()); }
-    }
-    bool is_terminal_ = ::isatty(2) != 0;
-};
+void StatusLine::show(size_t n_done, size_t n_total, const std::string& text) {
+    if (!n_before_) { n_before_ = n_done - 1; }
+    const double each = (base::monotonic_seconds() - start_) / double(n_done - *n_before_);
+    const auto left = uint64_t(each * double(n_total - n_done));
+    write(fmt::format("\r\x1b[K{} of {}, {}, {}:{:02}:{:02} left", n_done, n_total, text, left / 3600, left / 60 % 60,
+                      left % 60));
+}
 
-// As llama.cpp's -f, which leaves out one newline at the end.
-Result<std::string> text_of(const std::string& path) {
+void StatusLine::write(const std::string& text) const {
+    if (::isatty(2) != 0) { (void)!::write(2, text.data(), text.size()); }
+}
+
+Result<std::string> eval_text(const std::string& path) {
     WALLABY_TRY(std::string text, read_text(path));
     if (text.ends_with('\n')) { text.pop_back(); }
     return text;
 }
 
-Result<eval::Chunks> chunks_of(const Flags& flags, const engine::Model& model) {
+Result<eval::Chunks> chunks_of(const EvalFlags& flags, const engine::Model& model, std::string_view text) {
     if (flags.n_chunks == 0 || flags.n_chunks < -1 || flags.n_chunks > int64_t(1) << 30) {
         return Error{ErrorCode::argument,
                      fmt::format("is {}, but must be 1 to 2^30, or -1 (all)", flags.n_chunks),
                      {"", "--chunks", {}},
                      ""};
     }
-    WALLABY_TRY(const std::string text, text_of(flags.text_file));
-    auto chunks = eval::cut_text(model, text, model.n_ctx(),
-                                 flags.n_chunks < 0 ? std::nullopt : std::optional(uint32_t(flags.n_chunks)));
-    if (!chunks.ok() && chunks.error().where.file.empty()) {
+    auto chunks =
+        eval::cut_text(model, text, model.n_ctx(),
+                       flags.n_chunks < 0 ? std::nullopt : std::optional(uint32_t(flags.n_chunks)), flags.stride);
+    if (!chunks.ok() && chunks.error().where.file.empty() && chunks.error().code == ErrorCode::capacity) {
         Error error = std::move(chunks).error();
         error.where.file = flags.text_file;
         return error;
     }
     return chunks;
 }
+
+namespace {
 
 // --- Perplexity, and the logits of a base model
 
@@ -76,13 +67,14 @@ std::string perplexity_text(const eval::Perplexity& p) {
     return fmt::format("{}\nFinal estimate: PPL = {:.4f} +/- {:.5f}\n", out, p.ppl.value, p.ppl.error);
 }
 
-std::string perplexity_json(const Flags& flags, const engine::Model& model, const eval::Chunks& chunks,
+std::string perplexity_json(const EvalFlags& flags, const engine::Model& model, const eval::Chunks& chunks,
                             const eval::Perplexity& p) {
     Json running = Json::array();
     for (const Estimate& ppl : p.running) { running.push_back(json_of(ppl)); }
     return dump({{"model", model.name()},
                  {"text", flags.text_file},
                  {"n_ctx", chunks.n_ctx},
+                 {"stride", flags.stride},
                  {"n_chunks", chunks.n_chunks()},
                  {"n_scored", p.n_scored},
                  {"ppl", json_of(p.ppl)},
@@ -90,13 +82,20 @@ std::string perplexity_json(const Flags& flags, const engine::Model& model, cons
                  {"running", std::move(running)}});
 }
 
-Result<std::string> perplexity(Flags flags) {
+Result<std::string> perplexity(EvalFlags flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    if (flags.model.n_ctx == 0) { flags.model.n_ctx = default_n_ctx; }
+    if (flags.model.n_ctx == 0) { flags.model.n_ctx = eval_n_ctx; }
+    WALLABY_TRY(flags.model.n_ctx, eval::n_ctx_with_stride(flags.model.n_ctx, flags.stride));
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     const engine::Model& model = *loaded.model;
-    WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, model));
+    WALLABY_TRY(const std::string text, eval_text(flags.text_file));
+    WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, model, text));
+    WALLABY_TRY(auto state, open_state(flags, "perplexity", model,
+                                       {{"text", hex_digest(text)},
+                                        {"context", fmt::format("{}", chunks.n_ctx)},
+                                        {"stride", fmt::format("{}", flags.stride)},
+                                        {"chunks", fmt::format("{}", chunks.n_chunks())}}));
     std::optional<eval::BaseWriter> writer;
     if (!flags.save_base.empty()) {
         WALLABY_TRY(const text::Tokenizer* tokenizer, model.tokenizer());
@@ -110,12 +109,16 @@ Result<std::string> perplexity(Flags flags) {
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const Estimate& ppl) {
-        status.show(fmt::format("chunk {} of {}, PPL = {:.4f} +/- {:.5f}", n_done, n_total, ppl.value, ppl.error));
+        status.show(n_done, n_total, fmt::format("PPL = {:.4f} +/- {:.5f}", ppl.value, ppl.error));
     };
-    WALLABY_TRY(const eval::Perplexity result,
-                eval::perplexity(*session, chunks, writer ? &*writer : nullptr, progress, stop));
+    auto result =
+        eval::perplexity(*session, chunks, writer ? &*writer : nullptr, progress, stop, state ? &*state : nullptr);
+    if (!result.ok()) {
+        say_kept(state);
+        return result.error();
+    }
     if (writer) { WALLABY_OK(writer->commit()); }
-    return flags.output == "json" ? perplexity_json(flags, model, chunks, result) : perplexity_text(result);
+    return flags.output == "json" ? perplexity_json(flags, model, chunks, *result) : perplexity_text(*result);
 }
 
 // --- Divergence
@@ -161,13 +164,13 @@ std::string divergence_text(const eval::Divergence& d) {
     return out;
 }
 
-Json json_of(const std::vector<eval::Percentile>& percentiles) {
+Json percentiles_json(const std::vector<eval::Percentile>& percentiles) {
     Json out = Json::object();
     for (const eval::Percentile& p : percentiles) { out[fmt::format("{:g}", 100 * p.fraction)] = p.value; }
     return out;
 }
 
-std::string divergence_json(const Flags& flags, const engine::Model& model, const eval::Chunks& chunks,
+std::string divergence_json(const EvalFlags& flags, const engine::Model& model, const eval::Chunks& chunks,
                             const eval::Divergence& d) {
     return dump({{"model", model.name()},
                  {"base", flags.base},
@@ -185,21 +188,23 @@ std::string divergence_json(const Flags& flags, const engine::Model& model, cons
                    {"min", d.kld_min},
                    {"median", d.kld_median},
                    {"max", d.kld_max},
-                   {"percentiles", json_of(d.kld_percentiles)}}},
+                   {"percentiles", percentiles_json(d.kld_percentiles)}}},
                  {"delta_p",
                   {{"mean", json_of(d.dp)},
                    {"rms", json_of(d.dp_rms)},
                    {"min", d.dp_min},
                    {"median", d.dp_median},
                    {"max", d.dp_max},
-                   {"percentiles", json_of(d.dp_percentiles)}}},
+                   {"percentiles", percentiles_json(d.dp_percentiles)}}},
                  {"same_top", json_of(d.same_top)}});
 }
 
-Result<std::string> divergence(Flags flags) {
+Result<std::string> divergence(EvalFlags flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(auto source, base::open_file(flags.base));
+    std::string digest;
+    if (!flags.resume.empty()) { WALLABY_TRY(digest, hex_digest(*source)); }
     WALLABY_TRY(eval::BaseReader base, eval::BaseReader::open(std::move(source)));
     const uint32_t n_ctx = base.chunks().n_ctx;
     if (flags.model.n_ctx != 0 && flags.model.n_ctx != n_ctx) {
@@ -218,40 +223,89 @@ Result<std::string> divergence(Flags flags) {
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     WALLABY_OK(eval::check_vocabulary(*loaded.model, base));
     if (!flags.text_file.empty()) {
-        WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, *loaded.model));
+        WALLABY_TRY(const std::string text, eval_text(flags.text_file));
+        WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, *loaded.model, text));
         WALLABY_OK(eval::check_chunks(chunks, base));
     }
+    WALLABY_TRY(auto state, open_state(flags, "kl", *loaded.model, {{"base", digest}}));
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const eval::DivergenceSum::Running& r) {
-        status.show(fmt::format("chunk {} of {}, PPL = {:.4f}, KLD = {:.5f} ± {:.5f}, same top {:.2f} %", n_done,
-                                n_total, r.ppl.value, r.kld.value, r.kld.error, 100 * r.same_top.value));
+        status.show(n_done, n_total,
+                    fmt::format("PPL = {:.4f}, KLD = {:.5f} ± {:.5f}, same top {:.2f} %", r.ppl.value, r.kld.value,
+                                r.kld.error, 100 * r.same_top.value));
     };
-    WALLABY_TRY(const eval::Divergence result, eval::divergence(*session, base, progress, stop));
-    return flags.output == "json" ? divergence_json(flags, *loaded.model, base.chunks(), result)
-                                  : divergence_text(result);
+    auto result = eval::divergence(*session, base, progress, stop, state ? &*state : nullptr);
+    if (!result.ok()) {
+        say_kept(state);
+        return result.error();
+    }
+    return flags.output == "json" ? divergence_json(flags, *loaded.model, base.chunks(), *result)
+                                  : divergence_text(*result);
 }
 
 // --- Flags
 
-void add_flags(CLI::App& app, Flags& flags) {
+void add_flags(CLI::App& app, EvalFlags& flags) {
     flags.model.add_model(app);
     app.add_option("--chunks", flags.n_chunks, "chunks of the text that are used; -1: all")
         ->type_name("N")
         ->capture_default_str();
-    app.add_option("-o,--output", flags.output, "how results are printed: text, json")
-        ->type_name("FORMAT")
-        ->check(CLI::IsMember({"text", "json"}))
-        ->capture_default_str();
+    add_eval_output(app, flags, {"text", "json"});
+    add_eval_resume(app, flags);
     add_threads(app, flags.model.n_threads);
     flags.model.add_context(app);
 }
 
-CLI::Option* add_save_base(CLI::App& app, Flags& flags, const std::string& names) {
-    return app
-        .add_option(names, flags.save_base,
-                    "also write the logits there, for eval kl --base (4 bytes × vocabulary a scored token)")
-        ->type_name("FILE");
+void add_save_base(CLI::App& app, EvalFlags& flags, const std::string& names) {
+    app.add_option(names, flags.save_base,
+                   "also write the logits there, for eval kl --base (4 bytes × vocabulary a scored token)")
+        ->type_name("FILE")
+        ->excludes(app.get_option("--resume"));
+}
+
+EvalVerb add_perplexity(CLI::App& app) {
+    auto flags = std::make_shared<EvalFlags>();
+    CLI::App* sub = app.add_subcommand("perplexity", "perplexity of a text, cut and counted as llama-perplexity does");
+    add_flags(*sub, *flags);
+    sub->add_option("-f,--file", flags->text_file, "the text; a newline at its end is left out")
+        ->type_name("FILE")
+        ->required();
+    add_save_base(*sub, *flags, "--save-base,--kl-divergence-base");
+    sub->add_option(
+           "--stride,--ppl-stride", flags->stride,
+           "chunks begin N tokens apart, have N/2 tokens more, and their last N tokens are scored; 0: no overlap")
+        ->type_name("N")
+        ->check(CLI::Range(0, 1 << 30))
+        ->capture_default_str()
+        ->excludes(sub->get_option("--save-base"));
+    sub->get_option("--ctx-size")->description("tokens of a chunk; 0: 512");
+    return [sub, flags] { return sub->parsed() ? std::optional(perplexity(*flags)) : std::nullopt; };
+}
+
+Result<std::string> kl(const EvalFlags& flags) {
+    if (!flags.base.empty()) { return divergence(flags); }
+    if (!flags.save_base.empty()) { return perplexity(flags); }
+    return Error{ErrorCode::argument,
+                 "neither is given",
+                 {"", "--base, --save-base", {}},
+                 "Name the logits to compare with, or where those of the base model go"};
+}
+
+EvalVerb add_kl(CLI::App& app) {
+    auto flags = std::make_shared<EvalFlags>();
+    CLI::App* sub = app.add_subcommand("kl", "how far a model's predictions lie from those of a base model");
+    sub->footer("First the base: eval kl -m BASE -f TEXT --save-base FILE; then others: eval kl -m MODEL --base FILE.");
+    add_flags(*sub, *flags);
+    CLI::Option* file = sub->add_option("-f,--file", flags->text_file,
+                                        "the text; with --base: checks that the base logits are of that text")
+                            ->type_name("FILE");
+    CLI::Option* base =
+        sub->add_option("--base,--kl-divergence-base", flags->base, "logits to compare with")->type_name("FILE");
+    add_save_base(*sub, *flags, "--save-base");
+    sub->get_option("--save-base")->needs(file)->excludes(base);
+    sub->get_option("--ctx-size")->description("tokens of a chunk; 0: 512, or what the base logits have");
+    return [sub, flags] { return sub->parsed() ? std::optional(kl(*flags)) : std::nullopt; };
 }
 
 int finish(const Result<std::string>& text) {
@@ -261,42 +315,27 @@ int finish(const Result<std::string>& text) {
 
 }  // namespace
 
+void add_eval_output(CLI::App& app, EvalFlags& flags, const std::vector<std::string>& formats) {
+    app.add_option("-o,--output", flags.output, fmt::format("how results are printed: {}", fmt::join(formats, ", ")))
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember(formats))
+        ->capture_default_str();
+}
+
 std::function<int()> define_eval(CLI::App& app) {
-    app.require_subcommand(1);
-    auto ppl = std::make_shared<Flags>(), kl = std::make_shared<Flags>();
-
-    CLI::App* ppl_app =
-        app.add_subcommand("perplexity", "perplexity of a text, cut and counted as llama-perplexity does");
-    add_flags(*ppl_app, *ppl);
-    ppl_app->add_option("-f,--file", ppl->text_file, "the text; a newline at its end is left out")
-        ->type_name("FILE")
-        ->required();
-    add_save_base(*ppl_app, *ppl, "--save-base,--kl-divergence-base");
-
-    CLI::App* kl_app = app.add_subcommand("kl", "how far a model's predictions lie from those of a base model");
-    kl_app->footer(
-        "First the base: eval kl -m BASE -f TEXT --save-base FILE; then others: eval kl -m MODEL --base FILE.");
-    add_flags(*kl_app, *kl);
-    CLI::Option* file = kl_app
-                            ->add_option("-f,--file", kl->text_file,
-                                         "the text; with --base: checks that the base logits are of that text")
-                            ->type_name("FILE");
-    CLI::Option* base =
-        kl_app->add_option("--base,--kl-divergence-base", kl->base, "logits to compare with")->type_name("FILE");
-    CLI::Option* save = add_save_base(*kl_app, *kl, "--save-base")->needs(file);
-    save->excludes(base);
-
-    for (CLI::App* sub : {ppl_app, kl_app}) {
-        sub->get_option("--ctx-size")->description("tokens of a chunk; 0: 512, or what the base logits have");
-    }
-    return [ppl, kl, ppl_app] {
-        if (ppl_app->parsed()) { return finish(perplexity(*ppl)); }
-        if (!kl->base.empty()) { return finish(divergence(*kl)); }
-        if (!kl->save_base.empty()) { return finish(perplexity(*kl)); }
+    app.require_subcommand(0, 1);
+    std::vector<EvalVerb> verbs{add_perplexity(app), add_kl(app)};
+    for (EvalVerb& verb : add_tasks(app)) { verbs.push_back(std::move(verb)); }
+    verbs.push_back(add_compare(app));
+    for (CLI::App* sub : app.get_subcommands({})) { sub->excludes(app.get_option("--compare")); }
+    return [verbs] {
+        for (const EvalVerb& verb : verbs) {
+            if (const auto text = verb()) { return finish(*text); }
+        }
         return report(Error{ErrorCode::argument,
-                            "neither is given",
-                            {"", "--base, --save-base", {}},
-                            "Name the logits to compare with, or where those of the base model go"});
+                            "nothing is asked for",
+                            {"", "eval", {}},
+                            "Name a subcommand of `wallaby eval --help`, or models after --compare"});
     };
 }
 
