@@ -2,6 +2,7 @@
 // the executable then runs batches. Threads are passed in; nothing prints; errors are values.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,6 +41,11 @@ struct MemoryPlan {
     uint64_t total() const { return weight_bytes + state_bytes + scratch_bytes; }
 };
 
+// Sees what a matmul reads before it runs: the rows, each n_in numbers, that meet the matrix `weight`, or the matrix of
+// one of its experts, in the order of the batch; at least one. They hold until it returns. Called by run() on its own
+// thread.
+using MatmulObserver = std::function<void(ops::WeightId weight, uint32_t expert, std::span<const float* const> rows)>;
+
 // One step: tokens of one sequence or several. Rows of a sequence stand in order of position, and all earlier
 // positions of it are in its pages already.
 //
@@ -58,6 +64,7 @@ struct Batch {
     };
     std::vector<Row> rows;
     std::vector<Sequence> sequences;
+    const MatmulObserver* observer = nullptr;  // owned by the caller; nullptr: none
 };
 
 class Executable {

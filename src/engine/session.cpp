@@ -85,6 +85,7 @@ void Session::rewind(size_t n) {
 
 Result<void> Session::evaluate(size_t n, size_t n_outputs, const std::stop_token& stop) {
     backends::Batch batch;
+    batch.observer = options_.observer ? &options_.observer : nullptr;
     for (size_t i = 0; i < n; i++) {
         batch.rows.push_back({tokens_[n_evaluated_ + i], uint32_t(n_evaluated_ + i), 0, i + n_outputs >= n});
     }

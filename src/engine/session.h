@@ -18,10 +18,11 @@ namespace wallaby::engine {
 
 struct SessionOptions {
     sampling::Params sampling;
-    std::vector<std::string> stop;  // strings that end the text, themselves left out
-    uint32_t max_tokens = 0;        // generated per reply; 0: as many as the context holds
-    bool ignore_eos = false;        // go on after an end-of-generation token
-    bool render_special = false;    // show control tokens in the text
+    std::vector<std::string> stop;      // strings that end the text, themselves left out
+    uint32_t max_tokens = 0;            // generated per reply; 0: as many as the context holds
+    bool ignore_eos = false;            // go on after an end-of-generation token
+    bool render_special = false;        // show control tokens in the text
+    backends::MatmulObserver observer;  // of this session's steps; may be empty
 };
 
 enum class Finish : uint8_t {

@@ -70,6 +70,7 @@ class Runner {
 
     const ops::Model& model() const { return model_; }
     uint32_t n_vocab() const { return model_.n_vocab; }
+    backends::MatmulObserver observer;  // of every step, where it is set
     void reset(uint32_t sequence = 0) {
         tables_[sequence].truncate(0);
         states_[sequence]->rewind(0);
@@ -83,6 +84,7 @@ class Runner {
     // Runs the parts as one batch; logits of every row: [rows][n_vocab].
     std::vector<float> step(const std::vector<Part>& parts) {
         backends::Batch batch;
+        batch.observer = observer ? &observer : nullptr;
         for (const Part& part : parts) {
             for (const int32_t token : part.tokens) {
                 batch.rows.push_back({token, n_past_[part.sequence]++, part.sequence, true});

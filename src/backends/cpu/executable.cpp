@@ -98,6 +98,7 @@ void CpuExecutable::find_rows() {
 void CpuExecutable::run_step(const Step& step) {
     run_rows(step);
     if (error_ || is_stopped()) { return; }
+    if (batch_->observer != nullptr) { show_inputs(step); }
     jobs_.clear();
     is_splitting_ = false;
     uint64_t n_tasks = 0;

@@ -125,6 +125,7 @@ class CpuExecutable final : public Executable {
     void place(const Operand& operand, Prepared& prepared, uint8_t*& at);
     void write_column(const Operand& operand, const Prepared& prepared, uint64_t c);
     void sort_columns(const Operand& operand, Prepared& prepared);
+    void show_inputs(const Step& step);
     Job matmul_job(const ops::Op& op, const Prepared& input);
     void run_matmul(const Job& job, uint64_t task, unsigned worker);
     static uint64_t operand_bytes(const ops::Program& program, const Operand& operand, uint64_t n_batch,

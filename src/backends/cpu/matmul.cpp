@@ -156,6 +156,22 @@ void CpuExecutable::run_rows(const Step& step) {
     }
 }
 
+// The inputs as they were before any rounding: an operand's value lives until its matmuls are done.
+void CpuExecutable::show_inputs(const Step& step) {
+    std::vector<const float*> rows;
+    for (const Step::Wide& wide : step.wide) {
+        if (wide.operand == ops::none) { continue; }
+        const Prepared& input = prepared_[wide.operand];
+        for (const Part& part : input.parts) {
+            rows.clear();
+            for (uint32_t c = part.first; c < part.first + part.n; c++) {
+                rows.push_back(input_of(step.operands[wide.operand], input.columns[c]));
+            }
+            if (!rows.empty()) { (*batch_->observer)(program_->ops[wide.op].weight[0], part.expert, rows); }
+        }
+    }
+}
+
 CpuExecutable::Job CpuExecutable::matmul_job(const ops::Op& op, const Prepared& input) {
     const ops::Weight& w = model_.weights[op.weight[0]];
     Job job;

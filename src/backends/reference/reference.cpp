@@ -56,8 +56,9 @@ class ReferenceExecutable final : public Executable {
         std::vector<float> rows;  // of a matrix, side by side
         AttendScratch attend;
     };
-    // One matmul result: its input, and where its row of outputs starts.
+    // One matmul result: its input, the same as doubles, and where its row of outputs starts.
     struct Entry {
+        const float* in;
         const double* x;
         float* out;
     };
@@ -311,12 +312,18 @@ Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec
     for (uint64_t i = 0; i < n_rows(op.out[0]); i++) {
         for (uint64_t j = 0; j < n_used; j++) {
             const uint32_t expert = spec.n_used == 0 ? 0 : std::bit_cast<uint32_t>(row(op.in[1], i)[j]);
-            by_expert[expert].push_back({operands_.data() + (i * n_inputs + (n_inputs == 1 ? 0 : j)) * w.n_in,
-                                         row(op.out[0], i) + j * w.n_out});
+            const uint64_t place = (i * n_inputs + (n_inputs == 1 ? 0 : j)) * w.n_in;
+            by_expert[expert].push_back(
+                {data(op.in[0]) + place, operands_.data() + place, row(op.out[0], i) + j * w.n_out});
         }
     }
     for (uint32_t expert = 0; expert < w.n_expert; expert++) {
         if (by_expert[expert].empty()) { continue; }
+        if (batch_->observer != nullptr) {
+            std::vector<const float*> rows;
+            for (const Entry& e : by_expert[expert]) { rows.push_back(e.in); }
+            (*batch_->observer)(op.weight[0], expert, rows);
+        }
         WALLABY_OK(multiply(op, ranges, expert, by_expert[expert], uint64_t(expert) * w.n_out));
     }
     return {};
