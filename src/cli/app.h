@@ -31,6 +31,7 @@ std::function<int()> define_tokenize(CLI::App& app);
 std::function<int()> define_logits(CLI::App& app);
 std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
+std::function<int()> define_imatrix(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
 std::function<int()> define_bench(CLI::App& app);
 std::function<int()> define_plan(CLI::App& app);

@@ -2,8 +2,6 @@
 // and chunking are llama-perplexity's, so that results compare.
 #include "cli/eval.h"
 
-#include <unistd.h>
-
 #include "cli/interrupt.h"
 #include "eval/divergence.h"
 #include "eval/perplexity.h"
@@ -18,44 +16,6 @@ std::string dump(const Json& object) {
 }
 
 Json json_of(const Estimate& x) { return {{"value", x.value}, {"error", x.error}}; }
-
-StatusLine::~StatusLine() { write("\r\x1b[K"); }
-
-void StatusLine::show(size_t n_done, size_t n_total, const std::string& text) {
-    if (!n_before_) { n_before_ = n_done - 1; }
-    const double each = (base::monotonic_seconds() - start_) / double(n_done - *n_before_);
-    const auto left = uint64_t(each * double(n_total - n_done));
-    write(fmt::format("\r\x1b[K{} of {}, {}, {}:{:02}:{:02} left", n_done, n_total, text, left / 3600, left / 60 % 60,
-                      left % 60));
-}
-
-void StatusLine::write(const std::string& text) const {
-    if (::isatty(2) != 0) { (void)!::write(2, text.data(), text.size()); }
-}
-
-Result<std::string> eval_text(const std::string& path) {
-    WALLABY_TRY(std::string text, read_text(path));
-    if (text.ends_with('\n')) { text.pop_back(); }
-    return text;
-}
-
-Result<eval::Chunks> chunks_of(const EvalFlags& flags, const engine::Model& model, std::string_view text) {
-    if (flags.n_chunks == 0 || flags.n_chunks < -1 || flags.n_chunks > int64_t(1) << 30) {
-        return Error{ErrorCode::argument,
-                     fmt::format("is {}, but must be 1 to 2^30, or -1 (all)", flags.n_chunks),
-                     {"", "--chunks", {}},
-                     ""};
-    }
-    auto chunks =
-        eval::cut_text(model, text, model.n_ctx(),
-                       flags.n_chunks < 0 ? std::nullopt : std::optional(uint32_t(flags.n_chunks)), flags.stride);
-    if (!chunks.ok() && chunks.error().where.file.empty() && chunks.error().code == ErrorCode::capacity) {
-        Error error = std::move(chunks).error();
-        error.where.file = flags.text_file;
-        return error;
-    }
-    return chunks;
-}
 
 namespace {
 
@@ -85,12 +45,12 @@ std::string perplexity_json(const EvalFlags& flags, const engine::Model& model, 
 Result<std::string> perplexity(EvalFlags flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    if (flags.model.n_ctx == 0) { flags.model.n_ctx = eval_n_ctx; }
+    if (flags.model.n_ctx == 0) { flags.model.n_ctx = default_chunk_size; }
     WALLABY_TRY(flags.model.n_ctx, eval::n_ctx_with_stride(flags.model.n_ctx, flags.stride));
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     const engine::Model& model = *loaded.model;
-    WALLABY_TRY(const std::string text, eval_text(flags.text_file));
-    WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, model, text));
+    WALLABY_TRY(const std::string text, evaluated_text(flags.text_file));
+    WALLABY_TRY(const eval::Chunks chunks, chunks_of(model, text, flags.text_file, flags.n_chunks, flags.stride));
     WALLABY_TRY(auto state, open_state(flags, "perplexity", model,
                                        {{"text", hex_digest(text)},
                                         {"context", fmt::format("{}", chunks.n_ctx)},
@@ -223,8 +183,8 @@ Result<std::string> divergence(EvalFlags flags) {
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     WALLABY_OK(eval::check_vocabulary(*loaded.model, base));
     if (!flags.text_file.empty()) {
-        WALLABY_TRY(const std::string text, eval_text(flags.text_file));
-        WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags, *loaded.model, text));
+        WALLABY_TRY(const std::string text, evaluated_text(flags.text_file));
+        WALLABY_TRY(const eval::Chunks chunks, chunks_of(*loaded.model, text, flags.text_file, flags.n_chunks, flags.stride));
         WALLABY_OK(eval::check_chunks(chunks, base));
     }
     WALLABY_TRY(auto state, open_state(flags, "kl", *loaded.model, {{"base", digest}}));
@@ -248,9 +208,7 @@ Result<std::string> divergence(EvalFlags flags) {
 
 void add_flags(CLI::App& app, EvalFlags& flags) {
     flags.model.add_model(app);
-    app.add_option("--chunks", flags.n_chunks, "chunks of the text that are used; -1: all")
-        ->type_name("N")
-        ->capture_default_str();
+    add_chunks(app, flags.n_chunks);
     add_eval_output(app, flags, {"text", "json"});
     add_eval_resume(app, flags);
     add_threads(app, flags.model.n_threads);

@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/system.h"
 #include "cli/app.h"
-#include "eval/chunks.h"
+#include "cli/evaluation.h"
 #include "eval/state_file.h"
 #include "eval/statistics.h"
 
@@ -21,29 +20,9 @@ struct EvalFlags {
     std::string output = "text";
 };
 
-inline constexpr uint32_t eval_n_ctx = 512;  // tokens of a chunk where -c says nothing, as llama-perplexity has it
-
 // An array with the one object.
 std::string dump(const nlohmann::ordered_json& object);
 nlohmann::ordered_json json_of(const eval::Estimate& x);
-
-// One line on standard error that is written over, where that is a terminal; gone at the end.
-class StatusLine {
-  public:
-    ~StatusLine();
-    // What is known after n_done of n_total units, with the time that the rest will take by those done since the first.
-    void show(size_t n_done, size_t n_total, const std::string& text);
-
-  private:
-    void write(const std::string& text) const;
-    double start_ = base::monotonic_seconds();
-    std::optional<size_t> n_before_;  // done when it was made
-};
-
-// As llama.cpp's -f, which leaves out one newline at the end.
-Result<std::string> eval_text(const std::string& path);
-// Of the text, which flags.text_file names.
-Result<eval::Chunks> chunks_of(const EvalFlags& flags, const engine::Model& model, std::string_view text);
 
 // The state that --resume names, of an evaluation of the model with what else it depends on; none without the flag.
 // Says what it goes on from.

@@ -137,9 +137,9 @@ class Comparer {
     Result<void> score_base(Compared& m, const std::string& logits) {
         m.is_base = true;
         const uint32_t wanted = flags_.eval.model.n_ctx;
-        WALLABY_TRY(const Loaded loaded, load_named(m.model, wanted != 0 ? wanted : eval_n_ctx));
-        WALLABY_TRY(const std::string text, eval_text(flags_.eval.text_file));
-        WALLABY_TRY(const eval::Chunks chunks, chunks_of(flags_.eval, *loaded.model, text));
+        WALLABY_TRY(const Loaded loaded, load_named(m.model, wanted != 0 ? wanted : default_chunk_size));
+        WALLABY_TRY(const std::string text, evaluated_text(flags_.eval.text_file));
+        WALLABY_TRY(const eval::Chunks chunks, chunks_of(*loaded.model, text, flags_.eval.text_file, flags_.eval.n_chunks, flags_.eval.stride));
         WALLABY_TRY(const text::Tokenizer* tokenizer, loaded.model->tokenizer());
         WALLABY_TRY(eval::BaseWriter writer, eval::BaseWriter::create(logits, chunks, loaded.model->n_vocab(),
                                                                       eval::vocabulary_digest(*tokenizer)));
@@ -235,9 +235,7 @@ EvalVerb add_compare(CLI::App& app) {
                        "what they are compared with: a model, or logits that eval kl --save-base made; without it "
                        "the first of them"))
         ->type_name("FILE");
-    app.add_option("--chunks", flags->eval.n_chunks, "chunks of the text that are used; -1: all")
-        ->type_name("N")
-        ->capture_default_str();
+    add_chunks(app, flags->eval.n_chunks);
     app.add_flag("--no-speed", flags->no_speed, "leave the speeds out");
     add_eval_output(app, flags->eval, {"text", "md", "json", "svg"});
     add_threads(app, flags->eval.model.n_threads);

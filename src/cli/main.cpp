@@ -19,6 +19,7 @@ constexpr std::array verbs{
     Verb{"logits", "write a model's logits for given tokens", define_logits},
     Verb{"eval", "measure how well a model predicts a text, or how far it lies from another", define_eval},
     Verb{"synth", "write a model file with random weights", define_synth},
+    Verb{"imatrix", "measure which weights a text's activations fall on, for quantize --imatrix", define_imatrix},
     Verb{"quantize", "write a model file in another weight format", define_quantize},
     Verb{"bench", "measure how fast a model runs, beside what this machine allows", define_bench},
     Verb{"plan", "say whether a model fits a machine and how fast it will be there", define_plan},
