@@ -1,6 +1,8 @@
 // wallaby eval --compare: size, speed and quality of several models side by side.
 #include "cli/eval_compare.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 
@@ -185,7 +187,7 @@ class Comparer {
         if (flags_.no_speed) { return {}; }
         const ModelFlags& model = flags_.eval.model;
         threads::Pool pool(model.n_threads);
-        bench::Group group{model.n_batch, pool.size(), quant::Type::f16, quant::Type::f16, {{128, 0}, {0, 16}}};
+        bench::Group group{model.n_batch, pool.size(), quant::Type::f16, quant::Type::f16, {{.n_prompt = 128}, {.n_gen = 16}}};
         WALLABY_TRY(group.k_type, kv_type("--ctk", model.k_type));
         WALLABY_TRY(group.v_type, kv_type("--ctv", model.v_type));
         WALLABY_TRY(const auto source, assets::open_named(m.model));

@@ -1,5 +1,5 @@
 // wallaby eval hellaswag, winogrande, multiple-choice: which of several continuations a model finds most likely.
-#include <numeric>
+#include <array>
 
 #include "cli/eval.h"
 #include "cli/interrupt.h"

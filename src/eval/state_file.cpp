@@ -154,7 +154,7 @@ Error StateFile::contradiction() const {
 
 Result<void> StateFile::note(uint64_t n_done, Archive sums) {
     n_done_ = n_done;
-    words_ = sums.words();
+    words_ = std::move(sums).words();
     is_written_ = false;
     return base::monotonic_seconds() - written_ < seconds_ ? Result<void>() : write();
 }

@@ -49,7 +49,8 @@ class Archive {
         for (T& value : values) { each(value); }
     }
 
-    const std::vector<uint64_t>& words() const { return words_; }
+    const std::vector<uint64_t>& words() const& { return words_; }
+    std::vector<uint64_t>&& words() && { return std::move(words_); }
     // After reading: each word was wanted, none was missing, and each double was finite.
     bool is_whole() const { return !is_bad_ && at_ == words_.size(); }
 

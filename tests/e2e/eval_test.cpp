@@ -257,7 +257,7 @@ TEST_F(CliEval, WhatWasKilledAndInterruptedGoesOnToTheSameBits) {
                    }});
     ASSERT_TRUE(std::filesystem::exists(state));
     const Ran stopped = eval_run(words, {.interrupt_after_ms = 20, .interrupt_after_error_output = true});
-    EXPECT_NE(stopped.err.find("goes on after "), std::string::npos) << stopped.err;
+    EXPECT_NE(stopped.err.find("goes on after the "), std::string::npos) << stopped.err;
     if (stopped.code != 0) {  // a fast machine may be done before
         EXPECT_EQ(stopped.code, 130);
         EXPECT_NE(stopped.err.find("the same command goes on"), std::string::npos) << stopped.err;
@@ -265,7 +265,7 @@ TEST_F(CliEval, WhatWasKilledAndInterruptedGoesOnToTheSameBits) {
     const Ran last = eval_run(words);
     EXPECT_EQ(last.code, 0) << last.err;
     EXPECT_EQ(last.out, whole.out);
-    EXPECT_NE(last.err.find("goes on after "), std::string::npos) << last.err;
+    EXPECT_NE(last.err.find("goes on after the "), std::string::npos) << last.err;
     EXPECT_EQ(eval_run(words).out, whole.out) << "what is done is printed again";
 }
 
