@@ -146,6 +146,12 @@ Draft& Draft::tensor(std::string_view name, quant::Type type, std::span<const ui
     return *this;
 }
 
+Draft Draft::without_tensors() const {
+    Draft out = *this;
+    out.tensors_.clear();
+    return out;
+}
+
 Result<Layout> Draft::layout(const std::string& file) const {
     if (problem_) {
         Error error = *problem_;
@@ -326,14 +332,21 @@ Result<void> Writer::copy(const WeightSource& source, const Tensor& tensor) {
     return {};
 }
 
-Result<void> Writer::commit() {
+Result<void> Writer::finish() {
     if (error_) { return *error_; }
-    if (committed_) { return {}; }
-    if (turn_ < layout_.tensors.size()) {
+    if (!is_complete()) {
         const Tensor& cut = layout_.tensors[turn_];
         return keep(about(cut.name, fmt::format("has {} of its {} bytes at the end", n_done_, cut.n_bytes)));
     }
     WALLABY_OK(keep(flush()));
+    buffer_ = {};
+    return {};
+}
+
+Result<void> Writer::commit() {
+    if (error_) { return *error_; }
+    if (committed_) { return {}; }
+    WALLABY_OK(finish());
     WALLABY_OK(keep(sink_->commit()));
     committed_ = true;
     return {};

@@ -85,6 +85,9 @@ class Draft {
         return tensor(name, type, std::span(dims.begin(), dims.size()));
     }
 
+    // The same metadata, and no tensors yet.
+    Draft without_tensors() const;
+
     // The file's size and places; `file` names it in errors.
     Result<Layout> layout(const std::string& file) const;
 
@@ -123,6 +126,11 @@ class Writer {
     Result<void> write(std::string_view tensor, std::span<const uint8_t> bytes);
     // All of a tensor, read from a source piece by piece; its name, type and shape must be those declared.
     Result<void> copy(const WeightSource& source, const Tensor& tensor);
+    // Whether every tensor is.
+    bool is_complete() const { return turn_ == layout_.tensors.size(); }
+    // Every tensor is complete: what is gathered is written, and its memory given back. Before commit(),
+    // where other files are written in between.
+    Result<void> finish();
     // Every tensor is complete: the file takes its name. Nothing can be written afterwards.
     Result<void> commit();
 
