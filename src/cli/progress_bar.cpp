@@ -7,6 +7,8 @@
 
 namespace wallaby::cli {
 
+ProgressBar::ProgressBar(std::string_view doing) : doing_(doing), started_(base::monotonic_seconds()) {}
+
 ProgressBar::~ProgressBar() {
     if (shown_) { (void)!::write(2, "\r\x1b[K", 4); }
 }
@@ -18,9 +20,20 @@ void ProgressBar::operator()(uint64_t n_done, uint64_t n_total) {
     last_ = now;
     shown_ = true;
     const auto filled = size_t(30 * n_done / n_total);
-    const std::string line = fmt::format("\r{} [{}{}] {} of {} MiB", doing_, std::string(filled, '#'),
-                                         std::string(30 - filled, ' '), n_done >> 20, n_total >> 20);
+    std::string line = fmt::format("\r{} [{}{}] {} of {} MiB", doing_, std::string(filled, '#'),
+                                   std::string(30 - filled, ' '), n_done >> 20, n_total >> 20);
+    if (n_done > 0) {
+        const double left = (now - started_) * double(n_total - n_done) / double(n_done);
+        line += fmt::format(", {} left\x1b[K", rough_time(left));
+    }
     (void)!::write(2, line.data(), line.size());
+}
+
+std::string rough_time(double seconds) {
+    const auto whole = uint64_t(seconds + 0.5);
+    if (whole < 60) { return fmt::format("{} s", whole); }
+    if (whole < 3600) { return fmt::format("{}:{:02}", whole / 60, whole % 60); }
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
 }  // namespace wallaby::cli

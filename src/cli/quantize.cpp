@@ -2,33 +2,61 @@
 #include "convert/quantize.h"
 
 #include <cmath>
-#include <filesystem>
 
 #include "assets/joey.h"
 #include "base/system.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
+#include "cli/writing.h"
+#include "convert/mixes.h"
 
 namespace wallaby::cli {
 namespace {
 
 struct Flags {
     std::string in, out, type;
+    std::string output_type, embedding_type;
+    std::vector<std::string> rules;  // PATTERN=TYPE
     convert::QuantizeOptions options;
     uint32_t n_threads = 0;
-    bool dry_run = false;
+    bool dry_run = false, keep_split = false;
 };
 
-// The file that is read cannot be the one that is written: what it held would be lost for good.
-Result<void> check_out(const gguf::WeightSource& source, const std::string& out) {
-    for (const gguf::Tensor& tensor : source.tensors()) {
-        std::error_code ignored;
-        if (std::filesystem::equivalent(source.file_of(tensor), out, ignored)) {
-            return Error{ErrorCode::argument, "is the file that is read", {out, "OUT", {}}, "Write to another file"};
-        }
+Result<std::optional<quant::Type>> type_of(const std::string& flag, const std::string& name) {
+    if (name.empty()) { return std::optional<quant::Type>(); }
+    const quant::Format* const format = quant::find_format(name);
+    if (format == nullptr || !convert::is_weight_type(format->type)) {
+        return Error{ErrorCode::argument,
+                     fmt::format("'{}' is no format of weights", name),
+                     {"", flag, {}},
+                     "Formats are F16, Q8_0, Q6_K and so on; mixes like Q4_K_M are none"};
     }
-    return {};
+    return std::optional(format->type);
+}
+
+Result<convert::QuantizeOptions> options_of(const Flags& flags) {
+    convert::QuantizeOptions options = flags.options;
+    WALLABY_TRY(options.output, type_of("--output-tensor-type", flags.output_type));
+    WALLABY_TRY(options.embedding, type_of("--token-embedding-type", flags.embedding_type));
+    for (const std::string& rule : flags.rules) {
+        const size_t sign = rule.rfind('=');
+        if (sign == std::string::npos || sign + 1 == rule.size()) {
+            return Error{ErrorCode::argument,
+                         fmt::format("'{}' is not PATTERN=TYPE", rule),
+                         {"", "--tensor-type", {}},
+                         "For example --tensor-type 'attn_v=q8_0'"};
+        }
+        WALLABY_TRY(const auto type, type_of("--tensor-type", rule.substr(sign + 1)));
+        options.rules.push_back({rule.substr(0, sign), *type});
+    }
+    return options;
+}
+
+void warn_of_loss(const convert::QuantizePlan& plan) {
+    if (plan.n_wanting_importance == 0) { return; }
+    say(fmt::format("warning: {} matrices get so few bits that the loss is much larger without an importance matrix",
+                    plan.n_wanting_importance));
 }
 
 std::string table(const std::vector<convert::QuantizedType>& types) {
@@ -59,18 +87,19 @@ Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(const auto source, assets::open_named(flags.in));
-    auto planned = convert::plan_quantize(*source, flags.type, flags.options, flags.out);
+    WALLABY_TRY(const convert::QuantizeOptions options, options_of(flags));
+    auto planned = convert::plan_quantize(*source, flags.type, options, flags.out);
     if (!planned.ok()) {
         blame(planned.error(), "TYPE");
         return planned.error();
     }
     const convert::QuantizePlan& plan = *planned;
-    WALLABY_OK(check_out(*source, flags.out));
     const std::string replaced = said_replaced(plan.n_replaced);
+    warn_of_loss(plan);
     if (flags.dry_run) {
         return summary(*source, plan, flags.out) + ", not written\n" + table(convert::types_of(plan)) + replaced;
     }
-    WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(flags.out, plan.draft));
+    WALLABY_TRY(gguf::SetWriter writer, writer_like(*source, plan.draft, flags.out, flags.keep_split));
     threads::Pool pool(flags.n_threads);
     const double started = base::monotonic_seconds();
     std::vector<convert::QuantizedType> types;
@@ -92,10 +121,22 @@ std::function<int()> define_quantize(CLI::App& app) {
         ->required();
     app.add_option("out", flags->out, "file to write")->type_name("OUT")->required();
     app.add_option("type", flags->type,
-                   fmt::format("weight format or mix: {}", fmt::join(convert::quantize_names(), " ")))
+                   fmt::format("what llama.cpp's quantiser means by it: {}", fmt::join(convert::quantize_names(), " ")))
         ->type_name("TYPE")
         ->required();
-    app.add_flag("--pure", flags->options.pure, "a mix gives every matrix the format of most of its matrices");
+    app.add_flag("--pure", flags->options.pure,
+                 "every matrix gets the format that TYPE is named after, or that most of the mix's have");
+    app.add_option("--tensor-type", flags->rules,
+                   "matrices in whose names PATTERN (a regular expression) is found become TYPE; may be given several "
+                   "times, the first that fits counts")
+        ->type_name("PATTERN=TYPE")
+        ->expected(1)
+        ->take_all();
+    app.add_option("--output-tensor-type", flags->output_type, "type of output.weight")->type_name("TYPE");
+    app.add_option("--token-embedding-type", flags->embedding_type, "type of the token embedding")->type_name("TYPE");
+    app.add_flag("--leave-output-tensor", flags->options.leave_output, "output.weight stays as it is");
+    app.add_flag("--keep-split", flags->keep_split,
+                 "write as many files as are read, OUT-00001-of-0000N.gguf and so on, none of which may be there");
     app.add_flag("--allow-requantize", flags->options.allow_requantize,
                  "take files that are quantised already, at a loss");
     app.add_flag("--dry-run", flags->dry_run, "say what the file would hold, and write nothing");

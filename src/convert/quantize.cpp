@@ -1,9 +1,11 @@
 #include "convert/quantize.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/math.h"
 #include "convert/mixes.h"
+#include "convert/name_pattern.h"
 #include "convert/streaming.h"
 #include "gguf/shards.h"
 
@@ -137,56 +139,151 @@ QuantizedType& entry_of(std::vector<QuantizedType>& types, Type type) {
     return *types.insert(at, {type});
 }
 
+constexpr std::string_view output_name = "output.weight", embedding_name = "token_embd.weight";
+
+// What the options ask of each tensor in the place of the mix's choice.
+Result<std::vector<std::optional<Type>>> asked_types(const gguf::WeightSource& source,
+                                                     std::span<const TensorShape> shapes,
+                                                     const QuantizeOptions& options) {
+    std::vector<std::optional<Type>> asked(shapes.size());
+    std::vector<NamePattern> patterns;
+    for (const TensorRule& rule : options.rules) {
+        WALLABY_TRY(NamePattern pattern, NamePattern::compile(rule.pattern));
+        patterns.push_back(std::move(pattern));
+    }
+    std::vector<bool> fits(patterns.size());
+    const bool tied = source.find(output_name) == nullptr;
+    for (size_t i = 0; i < shapes.size(); i++) {
+        if (!is_matrix(shapes[i])) { continue; }
+        for (size_t r = 0; r < patterns.size(); r++) {
+            WALLABY_TRY(const bool is_in, patterns[r].is_in(shapes[i].name));
+            fits[r] = fits[r] || is_in;
+            if (is_in && !asked[i]) { asked[i] = options.rules[r].type; }
+        }
+        const bool is_embedding = shapes[i].name == embedding_name;
+        const bool is_output = shapes[i].name == output_name || (is_embedding && tied);
+        if (is_output && options.output) { asked[i] = options.output; }
+        if (is_embedding && options.embedding) { asked[i] = options.embedding; }
+    }
+    if (const auto none = std::ranges::find(fits, false); none != fits.end()) {
+        return Error{ErrorCode::argument,
+                     fmt::format("'{}' fits no matrix", options.rules[size_t(none - fits.begin())].pattern),
+                     {source.metadata().file(), "--tensor-type", {}},
+                     "wallaby inspect shows the tensors' names"};
+    }
+    return asked;
+}
+
+// Too few bits to spend them alike: llama.cpp's quantiser refuses them without an importance matrix, and so it does for
+// the Q2_K of its mix Q2_K_S.
+bool wants_importance(const TensorShape& shape, Type type, uint32_t file_type) {
+    constexpr std::array types = {Type::iq1_s, Type::iq1_m, Type::iq2_xxs, Type::iq2_xs, Type::iq2_s, Type::iq3_xxs};
+    constexpr uint32_t q2_k_s = 21;
+    if (shape.name == output_name || shape.name == embedding_name) { return false; }
+    return std::ranges::find(types, type) != types.end() || (type == Type::q2_k && file_type == q2_k_s);
+}
+
+std::vector<TensorShape> shapes_of(const gguf::WeightSource& source) {
+    std::vector<TensorShape> shapes;
+    for (const gguf::Tensor& tensor : source.tensors()) { shapes.push_back(shape_of(tensor)); }
+    return shapes;
+}
+
+// A type for each tensor, by a name of mixes.h.
+Result<Types> types_by_name(const gguf::WeightSource& source, std::string_view name, const QuantizeOptions& options) {
+    const auto type = main_type(name);
+    const auto refuse = [&](std::string what) {
+        return Error{
+            ErrorCode::argument, std::move(what), {}, fmt::format("Use one of {}", fmt::join(quantize_names(), ", "))};
+    };
+    if (!type) { return refuse(fmt::format("'{}' is no type that weights can have", name)); }
+    if (quant::format_of(*type).encode == nullptr) {  // even where rows would make every matrix something else
+        return refuse(fmt::format("{} has no encoder in this build", quant::format_of(*type).name));
+    }
+    const std::vector<TensorShape> shapes = shapes_of(source);
+    WALLABY_TRY(const auto asked, asked_types(source, shapes, options));
+    WALLABY_TRY(Types types, choose_types(name, shapes, {.pure = options.pure, .asked = asked}));
+    const bool to_f32 = type == Type::f32;
+    for (size_t i = 0; i < shapes.size(); i++) {
+        const gguf::Tensor& tensor = source.tensors()[i];
+        const bool stays = (!types.is_matrix[i] && (!to_f32 || is_integer(tensor.type))) ||
+                           (options.leave_output && tensor.name == output_name);
+        if (stays) { types.of[i] = tensor.type; }
+    }
+    return types;
+}
+
+// Every tensor's own type, but for those that are asked for.
+Result<Types> types_that_stay(const gguf::WeightSource& source, const QuantizeOptions& options) {
+    const std::vector<TensorShape> shapes = shapes_of(source);
+    WALLABY_TRY(const auto asked, asked_types(source, shapes, options));
+    Types types;
+    for (size_t i = 0; i < shapes.size(); i++) {
+        const Type own = source.tensors()[i].type;
+        const Type wanted = asked[i].value_or(own);
+        types.of.push_back(wanted == own ? own : for_rows_of(shapes[i].dims[0], wanted));
+        types.n_replaced += types.of.back() != wanted ? 1 : 0;
+    }
+    return types;
+}
+
 }  // namespace
 
 std::vector<std::string_view> quantize_names() {
     std::vector<std::string_view> names;
     for (const std::string_view name : type_names()) {
-        const std::vector<TensorShape> matrix = {{"blk.0.ffn_up.weight", {256, 1}}};
-        const auto types = choose_types(name, matrix);
-        if (types.ok() && quant::format_of(types->of[0]).encode != nullptr) { names.push_back(name); }
+        if (quant::format_of(*main_type(name)).encode != nullptr) { names.push_back(name); }
     }
+    names.push_back(copy_name);
     return names;
 }
 
 Result<QuantizePlan> plan_quantize(const gguf::WeightSource& source, std::string_view type,
                                    const QuantizeOptions& options, const std::string& file) {
-    std::vector<TensorShape> shapes;
-    for (const gguf::Tensor& tensor : source.tensors()) { shapes.push_back(shape_of(tensor)); }
-    if (shapes.empty()) {
+    const bool stays = same_name(type, copy_name);
+    WALLABY_TRY(const Types types, stays ? types_that_stay(source, options) : types_by_name(source, type, options));
+    WALLABY_TRY(QuantizePlan plan, plan_types(source, types.of, stays ? std::nullopt : std::optional(types.file_type),
+                                              options.allow_requantize, file));
+    plan.n_replaced = types.n_replaced;
+    return plan;
+}
+
+Result<QuantizePlan> plan_types(const gguf::WeightSource& source, std::span<const Type> types,
+                                std::optional<uint32_t> file_type, bool allow_requantize, const std::string& file) {
+    if (source.tensors().empty()) {
         return Error{ErrorCode::argument,
                      "has no tensors to quantise",
                      {source.metadata().file(), "", {}},
                      "A file of a vocabulary alone has nothing to gain"};
     }
-    auto chosen = choose_types(type, shapes, options.pure);
-    if (!chosen.ok()) {
-        chosen.error().remedy = fmt::format("Use one of {}", fmt::join(quantize_names(), ", "));
-        return chosen.error();
-    }
-    const Types& types = *chosen;
-    const Format* const format = quant::find_format(type);
-    if (format != nullptr && format->encode == nullptr) {  // even where rows would make every matrix something else
-        return Error{ErrorCode::argument,
-                     fmt::format("{} has no encoder in this build", format->name),
-                     {},
-                     fmt::format("Use one of {}", fmt::join(quantize_names(), ", "))};
-    }
     QuantizePlan plan;
-    plan.n_replaced = types.n_replaced;
     plan.draft.copy(source.metadata());
     for (const std::string_view key : gguf::split_keys) { plan.draft.remove(key); }
-    plan.draft.set("general.file_type", types.file_type).set("general.quantization_version", 2u);
-    const bool to_f32 = format == &quant::format_of(Type::f32);
-    for (size_t i = 0; i < shapes.size(); i++) {
+    if (file_type) { plan.draft.set("general.file_type", *file_type); }
+    plan.draft.set("general.quantization_version", 2u);
+    for (size_t i = 0; i < types.size(); i++) {
         const gguf::Tensor& tensor = source.tensors()[i];
-        const bool stays = !types.is_matrix[i] && (!to_f32 || is_integer(tensor.type));
-        const Format& to = quant::format_of(stays ? tensor.type : types.of[i]);
-        WALLABY_OK(check(source, tensor, to, options.allow_requantize));
-        plan.draft.tensor(tensor.name, to.type, shapes[i].dims);
+        const Format& to = quant::format_of(types[i]);
+        WALLABY_OK(check(source, tensor, to, allow_requantize));
+        const TensorShape shape = shape_of(tensor);
+        plan.draft.tensor(tensor.name, to.type, shape.dims);
+        const bool is_new = to.type != tensor.type;
+        plan.n_wanting_importance += is_new && wants_importance(shape, to.type, file_type.value_or(0)) ? 1 : 0;
     }
     WALLABY_TRY(plan.layout, plan.draft.layout(file));
     return plan;
+}
+
+std::vector<Type> possible_types(const gguf::Tensor& tensor, bool allow_requantize) {
+    std::vector<Type> types;
+    const bool is_given = is_matrix(shape_of(tensor)) && !is_integer(tensor.type);
+    const bool is_fresh = is_float(tensor.type) || allow_requantize;
+    for (const Format& format : quant::formats()) {
+        const bool can_be = is_given && (is_fresh || format.type == Type::f32) && is_weight_type(format.type) &&
+                            format.encode != nullptr && tensor.dims[0] % format.block_len == 0;
+        if (can_be || format.type == tensor.type) { types.push_back(format.type); }
+    }
+    return types;
 }
 
 std::vector<QuantizedType> types_of(const QuantizePlan& plan) {
@@ -200,7 +297,7 @@ std::vector<QuantizedType> types_of(const QuantizePlan& plan) {
 }
 
 Result<std::vector<QuantizedType>> quantize(const gguf::WeightSource& source, const QuantizePlan& plan,
-                                            gguf::Writer writer, threads::Pool& pool, const base::Progress& progress,
+                                            gguf::SetWriter writer, threads::Pool& pool, const base::Progress& progress,
                                             const std::stop_token& stop) {
     Encoding encoding(source, plan, pool.size());
     const auto make = [&](const Piece& piece, std::span<uint8_t> out, unsigned worker) {

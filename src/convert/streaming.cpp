@@ -50,10 +50,10 @@ class Cutter {
 
 }  // namespace
 
-Result<void> write_tensors(gguf::Writer writer, const Cut& cut, const MakePiece& make, threads::Pool& pool,
+Result<void> write_tensors(gguf::SetWriter writer, const Cut& cut, const MakePiece& make, threads::Pool& pool,
                            const base::Progress& progress, const std::stop_token& stop) {
-    const std::vector<gguf::Tensor> tensors = writer.layout().tensors;
-    const uint64_t file_bytes = writer.layout().file_bytes;
+    const std::vector<gguf::Tensor> tensors(writer.tensors().begin(), writer.tensors().end());
+    const uint64_t file_bytes = writer.n_bytes();
     Cutter cutter(tensors, cut);
     Round made, making;
     std::vector<Result<void>> results;

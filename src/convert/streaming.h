@@ -1,5 +1,5 @@
-// Writes a file's tensors in order, piece by piece: all threads make pieces while those before them are written. Memory
-// is two rounds of pieces, whatever the tensors' sizes.
+// Writes the tensors of a file, or of a set of files, in order, piece by piece: all threads make pieces while those
+// before them are written. Memory is two rounds of pieces, whatever the tensors' sizes.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -7,7 +7,7 @@
 #include <stop_token>
 
 #include "base/log.h"
-#include "gguf/writer.h"
+#include "gguf/set_writer.h"
 #include "threads/pool.h"
 
 namespace wallaby::convert {
@@ -15,7 +15,7 @@ namespace wallaby::convert {
 // Weights first … first + n_weights - 1 of a tensor of the file, in the order of its data: whole blocks of any format,
 // as `first` is a multiple of 256 and rows are whole blocks.
 struct Piece {
-    size_t tensor = 0;  // its place in the file's layout
+    size_t tensor = 0;  // its place in the writer's tensors
     uint64_t first = 0;
     uint64_t n_weights = 0;
 };
@@ -28,9 +28,9 @@ struct Cut {
 // Fills `out`, all bytes of the piece. Called from any thread; worker < pool.size().
 using MakePiece = std::function<Result<void>(const Piece& piece, std::span<uint8_t> out, unsigned worker)>;
 
-// Writes and commits the file. An error (of the first piece that has one) or a stop request ends it with nothing left
+// Writes and commits the files. An error (of the first piece that has one) or a stop request ends it with nothing left
 // behind.
-Result<void> write_tensors(gguf::Writer writer, const Cut& cut, const MakePiece& make, threads::Pool& pool,
+Result<void> write_tensors(gguf::SetWriter writer, const Cut& cut, const MakePiece& make, threads::Pool& pool,
                            const base::Progress& progress, const std::stop_token& stop);
 
 }  // namespace wallaby::convert

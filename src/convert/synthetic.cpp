@@ -70,7 +70,7 @@ Result<std::unique_ptr<SyntheticSource>> SyntheticSource::create(Shape shape, st
     std::unique_ptr<SyntheticSource> source(new SyntheticSource());
     Types types;
     if (!type.empty()) {
-        WALLABY_TRY(types, choose_types(type, shape.tensors));
+        WALLABY_TRY(types, choose_types(type, shape.tensors, {.pure = quant::find_format(type) != nullptr}));
         shape.metadata.set("general.file_type", types.file_type).set("general.quantization_version", 2u);
         source->n_replaced_ = types.n_replaced;
     } else {

@@ -9,7 +9,10 @@
 
 #include "convert/mixes.h"
 #include "convert/synthetic.h"
+#include "gguf/rewrite.h"
+#include "gguf/shards.h"
 #include "support/edited_gguf.h"
+#include "support/failing_source.h"
 #include "support/memory_sink.h"
 #include "support/random_weights.h"
 #include "support/runner.h"
@@ -109,6 +112,7 @@ TEST(ConvertQuantize, TensorsAreWhatTheMixSaysAndWhatTheirEncoderGives) {
     std::vector<TensorShape> shapes;
     for (const Given& t : llama()) { shapes.push_back({t.name, t.dims}); }
     for (const std::string_view name : quantize_names()) {
+        if (name == copy_name) { continue; }
         SCOPED_TRACE(std::string(name));
         const Types expected = must(choose_types(name, shapes));
         const auto out_file = quantized(*source, name);
@@ -152,7 +156,6 @@ TEST(ConvertQuantize, TypesByName) {
     for (const char* name : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q2_K", "Q6_K", "IQ4_NL", "Q3_K_S", "Q5_K_M"}) {
         EXPECT_NE(std::ranges::find(names, name), names.end()) << name;
     }
-    EXPECT_EQ(std::ranges::find(names, "IQ2_XXS"), names.end());
 }
 
 TEST(ConvertQuantize, MetadataIsKept) {
@@ -175,8 +178,8 @@ TEST(ConvertQuantize, OddRowsFallBack) {
                                {"blk.0.odd.weight", {1, 7}}});
     const auto source = open(file);
     for (const auto& [type, expected] :
-         {std::pair("Q4_K", "Q5_0"), std::pair("Q5_K", "Q5_1"), std::pair("Q6_K", "Q8_0"), std::pair("Q3_K", "IQ4_NL"),
-          std::pair("Q2_K", "IQ4_NL")}) {
+         {std::pair("Q4_K", "Q5_0"), std::pair("Q5_K", "Q5_1"), std::pair("Q6_K", "Q8_0"), std::pair("Q3_K", "Q4_0"),
+          std::pair("Q2_K", "Q4_0")}) {
         EXPECT_EQ(must(plan_quantize(*source, type, {}, "out")).n_replaced, 4u);
         const auto out_file = quantized(*source, type);
         const auto out = open(out_file);
@@ -191,7 +194,7 @@ TEST(ConvertQuantize, OddRowsFallBack) {
 TEST(ConvertQuantize, BytesDoNotDependOnThreadsNorOnPieces) {
     const auto file = file_of({{"blk.0.ffn_up.weight", {96, 70000}, Type::f16},
                                {"blk.0.ffn_down.weight", {256, 500}, Type::bf16},
-                               {"blk.1.ffn_down.weight", {96, 1}}});
+                               {"blk.1.ffn_down.weight", {96, 2}}});
     const auto source = open(file);
     for (const char* type : {"Q4_0", "BF16", "Q4_K"}) {
         const QuantizePlan plan = must(plan_quantize(*source, type, {}, "out"));
@@ -256,7 +259,10 @@ TEST(ConvertQuantize, WhatCannotBeDone) {
     const std::vector<Given> one = {{"blk.0.ffn_up.weight", {256, 2}}};
     EXPECT_EQ(refusal(one, "Q4_K"), "");
     EXPECT_NE(refusal(one, "Q9").find("Q4_K_M"), std::string::npos);
-    EXPECT_NE(refusal(one, "IQ2_XXS").find("no encoder"), std::string::npos);
+    for (const quant::Format& format : quant::formats()) {
+        if (format.encode != nullptr || !is_weight_type(format.type)) { continue; }
+        EXPECT_NE(refusal(one, format.name).find("no encoder"), std::string::npos) << format.name;
+    }
     EXPECT_NE(refusal({}, "Q4_K").find("no tensors"), std::string::npos);
     EXPECT_NE(refusal({{"blk.0.ffn_up.weight", {256, 2}, Type::i32}}, "Q4_K").find("integers"), std::string::npos);
     // Integers that are no matrices stay.
@@ -316,35 +322,153 @@ TEST(ConvertQuantize, AStopEndsIt) {
     EXPECT_FALSE(made.seen.committed);
 }
 
-// A disk that fails half way, after the header has been read.
-class Failing final : public base::ByteSource {
-  public:
-    Failing(const std::vector<uint8_t>& bytes, const bool& fails) : inner_(bytes, "failing"), fails_(fails) {}
-    uint64_t size() const override { return inner_.size(); }
-    Result<void> read(uint64_t offset, std::span<uint8_t> out) const override {
-        if (fails_ && offset + out.size() > inner_.size() / 2) {
-            return Error{ErrorCode::io, "no more", {inner_.name(), "", {}}, ""};
-        }
-        return inner_.read(offset, out);
-    }
-    const std::string& name() const override { return inner_.name(); }
-
-  private:
-    base::MemorySource inner_;
-    const bool& fails_;
-};
-
-TEST(ConvertQuantize, AReadThatFailsIsTheError) {
+// Any read, after the header's: of what is encoded, and of what is copied as it is.
+TEST(ConvertQuantize, AReadThatFailsIsTheErrorWhicheverItIs) {
     const auto file = file_of({{"a.weight", {256, 2}}, {"b.weight", {256, 900}, Type::f16}});
-    bool fails = false;
-    const auto source = must(gguf::open_gguf(std::make_unique<Failing>(file, fails)));
-    fails = true;
-    for (const char* type : {"Q4_0", "F16"}) {  // encoded, and copied as it is
-        const Made made = run(*source, must(plan_quantize(*source, type, {}, "out")), 2);
-        ASSERT_FALSE(made.types.ok());
-        EXPECT_EQ(made.types.error().what, "no more");
-        EXPECT_FALSE(made.seen.committed);
+    uint64_t n_left = UINT64_MAX;
+    const auto source = must(gguf::open_gguf(std::make_unique<FailingSource>(file, n_left)));
+    for (const char* type : {"Q4_0", "F16"}) {
+        n_left = UINT64_MAX;
+        const QuantizePlan plan = must(plan_quantize(*source, type, {}, "out"));
+        uint64_t n = 0;
+        for (bool ok = false; !ok; n++) {
+            n_left = n;
+            const Made made = run(*source, plan, 1);
+            ok = made.types.ok();
+            EXPECT_EQ(made.seen.committed, ok);
+            if (!ok) { EXPECT_EQ(made.types.error().what, "no more"); }
+        }
+        EXPECT_GE(n, 9u);  // eight pieces of the second tensor
     }
+}
+
+TEST(ConvertQuantize, RulesGiveTypesToMatricesByName) {
+    const auto file = file_of(llama());
+    const auto source = open(file);
+    const QuantizeOptions options{
+        .rules = {{"\\.[0-3]\\.attn_q", Type::q8_0}, {"attn_q|ffn_up", Type::q6_k}, {"output", Type::q5_1}}};
+    const auto out_file = quantized(*source, "Q4_K_S", options);
+    const auto out = open(out_file);
+    EXPECT_EQ(type_of(*out, "blk.0.attn_q.weight"), "Q8_0");  // the first rule that fits
+    EXPECT_EQ(type_of(*out, "blk.4.attn_q.weight"), "Q6_K");
+    EXPECT_EQ(type_of(*out, "blk.0.ffn_up.weight"), "Q6_K");
+    EXPECT_EQ(type_of(*out, "output.weight"), "Q5_1");
+    EXPECT_EQ(type_of(*out, "blk.0.attn_output.weight"), "Q5_1");
+    EXPECT_EQ(type_of(*out, "output_norm.weight"), "F32");  // no matrix
+    EXPECT_EQ(type_of(*out, "blk.5.attn_k.weight"), "Q4_K");
+    // Whatever the mix, and where nothing else changes.
+    const auto half_file = quantized(*source, "copy", {.rules = {{"attn_k", Type::q8_0}}});
+    const auto half = open(half_file);
+    EXPECT_EQ(type_of(*half, "blk.0.attn_k.weight"), "Q8_0");
+    EXPECT_EQ(type_of(*half, "blk.0.attn_q.weight"), "F16");
+    EXPECT_EQ(type_of(*half, "blk.1.attn_q.weight"), "BF16");
+    for (const char* pattern : {"atn_k", "_norm", "("}) {
+        const auto refused =
+            plan_quantize(*source, "Q4_K_S", {.rules = {{"attn_k", Type::q8_0}, {pattern, Type::q8_0}}}, "out");
+        ASSERT_FALSE(refused.ok()) << pattern;
+        EXPECT_EQ(refused.error().code, ErrorCode::argument);
+        EXPECT_NE(refused.error().what.find(pattern), std::string::npos);
+    }
+}
+
+TEST(ConvertQuantize, TheOutputAndTheEmbeddingAsAsked) {
+    for (const bool tied : {false, true}) {
+        auto tensors = llama();
+        if (tied) { tensors.pop_back(); }
+        const auto file = file_of(tensors);
+        const auto source = open(file);
+        const auto type_in = [&](const QuantizeOptions& options, std::string_view name) {
+            const auto plan = must(plan_quantize(*source, "Q4_K_S", options, "out"));
+            for (const gguf::Tensor& t : plan.layout.tensors) {
+                if (t.name == name) { return t.type; }
+            }
+            return Type::i8;
+        };
+        const char* const output = tied ? "token_embd.weight" : "output.weight";
+        EXPECT_EQ(type_in({.output = Type::q5_0}, output), Type::q5_0);
+        EXPECT_EQ(type_in({.embedding = Type::q5_1}, "token_embd.weight"), Type::q5_1);
+        EXPECT_EQ(type_in({.output = Type::q5_0, .embedding = Type::q5_1}, "token_embd.weight"), Type::q5_1);
+        EXPECT_EQ(type_in({.output = Type::q5_0, .rules = {{"output|embd", Type::q8_0}}}, output), Type::q5_0);
+        if (!tied) {
+            EXPECT_EQ(type_in({.output = Type::q5_0}, "token_embd.weight"), Type::q4_k);
+            EXPECT_EQ(type_in({.embedding = Type::q5_1}, "output.weight"), Type::q6_k);
+            EXPECT_EQ(type_in({.leave_output = true}, "output.weight"), Type::f32);
+        }
+    }
+}
+
+TEST(ConvertQuantize, CopyKeepsEveryTensor) {
+    const auto file = file_of({{"blk.0.ffn_up.weight", {256, 4}, Type::q4_0}, {"x", {3}, Type::i32}});
+    const auto source = open(file);
+    const auto out_file = quantized(*source, "COPY");
+    const auto out = open(out_file);
+    for (size_t i = 0; i < 2; i++) {
+        EXPECT_EQ(bytes_of(*out, out->tensors()[i]), bytes_of(*source, source->tensors()[i]));
+    }
+    EXPECT_EQ(must(out->metadata().string("general.file_type")), "a string");  // as it was
+}
+
+TEST(ConvertQuantize, TypesGivenTensorByTensor) {
+    const auto file = file_of({{"blk.0.ffn_up.weight", {96, 4}, Type::f16},
+                               {"blk.0.ffn_down.weight", {256, 4}, Type::q8_0},
+                               {"blk.0.attn_norm.weight", {96}},
+                               {"table", {256, 2}, Type::i32}});
+    const auto source = open(file);
+    std::vector<std::vector<Type>> possible;
+    for (const gguf::Tensor& tensor : source->tensors()) {
+        possible.push_back(possible_types(tensor, false));
+        const auto more = possible_types(tensor, true);
+        EXPECT_TRUE(std::ranges::includes(more, possible.back()));
+    }
+    const auto has = [&](size_t i, Type type) { return std::ranges::find(possible[i], type) != possible[i].end(); };
+    EXPECT_TRUE(has(0, Type::f16) && has(0, Type::q4_0) && has(0, Type::f32));
+    EXPECT_FALSE(has(0, Type::q4_k));  // 96 are no whole blocks
+    EXPECT_EQ(possible[1], (std::vector{Type::f32, Type::q8_0}));
+    EXPECT_EQ(possible[2], std::vector{Type::f32});
+    EXPECT_EQ(possible[3], std::vector{Type::i32});
+    EXPECT_TRUE(std::ranges::includes(possible_types(source->tensors()[1], true), std::vector{Type::q4_k, Type::q6_k}));
+    for (const Type type : possible[0]) {
+        const std::vector<Type> types = {type, Type::q8_0, Type::f32, Type::i32};
+        const QuantizePlan plan = must(plan_types(*source, types, 7u, false, "out"));
+        EXPECT_EQ(plan.layout.tensors[0].type, type);
+        EXPECT_TRUE(run(*source, plan, 1).types.ok());
+    }
+}
+
+TEST(ConvertQuantize, TypesThatWantAnImportanceAreCounted) {
+    const auto file = file_of(llama());
+    const auto source = open(file);
+    EXPECT_EQ(must(plan_quantize(*source, "Q4_K_M", {}, "out")).n_wanting_importance, 0u);
+    EXPECT_EQ(must(plan_quantize(*source, "Q2_K", {}, "out")).n_wanting_importance, 0u);
+    // All but attn_v, one ffn_down, the embedding's and the output's.
+    EXPECT_EQ(must(plan_quantize(*source, "Q2_K_S", {}, "out")).n_wanting_importance, 9u * 7 - 1);
+}
+
+// As many files as there were, and what is in each.
+TEST(ConvertQuantize, ASetBecomesASet) {
+    std::string folder = ::testing::TempDir() + "wallaby-quantize-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    const TinyModel tiny;
+    const auto whole = tiny.open();
+    for (const bool first_without_tensors : {false, true}) {
+        const auto paths =
+            write_split(*whole, folder + "/m", {.n_files = 3, .first_without_tensors = first_without_tensors});
+        const auto parts = must(gguf::open_gguf(paths[0]));
+        const auto n_tensors = must(gguf::tensors_of_files(*parts));
+        const QuantizePlan plan = must(plan_quantize(*parts, "Q8_0", {}, "out"));
+        threads::Pool pool(2);
+        const std::string prefix = folder + (first_without_tensors ? "/b" : "/a");
+        must(quantize(*parts, plan, must(gguf::SetWriter::create(prefix, plan.draft, n_tensors)), pool, {}, {}));
+        const auto set = must(gguf::open_gguf(gguf::shard_path(prefix, 0, 3)));
+        EXPECT_EQ(must(gguf::tensors_of_files(*set)), n_tensors);
+        const auto one_file = quantized(*whole, "Q8_0");
+        const auto one = open(one_file);
+        for (const gguf::Tensor& tensor : set->tensors()) {
+            EXPECT_EQ(bytes_of(*set, tensor), bytes_of(*one, *one->find(tensor.name))) << tensor.name;
+        }
+        EXPECT_EQ(must(set->metadata().u32("general.file_type")), 7u);
+    }
+    std::filesystem::remove_all(folder);
 }
 
 // A split set becomes one file, and quantising it is quantising the whole.

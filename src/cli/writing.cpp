@@ -1,0 +1,33 @@
+#include "cli/writing.h"
+
+#include <filesystem>
+
+#include "gguf/rewrite.h"
+
+namespace wallaby::cli {
+
+Result<void> check_out(const gguf::WeightSource& source, const std::string& out) {
+    for (const gguf::Tensor& tensor : source.tensors()) {
+        std::error_code ignored;
+        if (std::filesystem::equivalent(source.file_of(tensor), out, ignored)) {
+            return Error{ErrorCode::argument, "is the file that is read", {out, "OUT", {}}, "Write to another file"};
+        }
+    }
+    return {};
+}
+
+std::string prefix_of(const std::string& out) {
+    constexpr std::string_view ending = ".gguf";
+    return out.ends_with(ending) ? out.substr(0, out.size() - ending.size()) : out;
+}
+
+Result<gguf::SetWriter> writer_like(const gguf::WeightSource& source, const gguf::Draft& draft, const std::string& out,
+                                    bool keep_split) {
+    WALLABY_TRY(const std::vector<size_t> n_tensors, gguf::tensors_of_files(source));
+    if (keep_split && n_tensors.size() > 1) { return gguf::SetWriter::create(prefix_of(out), draft, n_tensors); }
+    WALLABY_OK(check_out(source, out));
+    WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(out, draft));
+    return gguf::SetWriter(std::move(writer));
+}
+
+}  // namespace wallaby::cli
