@@ -33,6 +33,7 @@ std::function<int()> define_eval(CLI::App& app);
 std::function<int()> define_synth(CLI::App& app);
 std::function<int()> define_imatrix(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
+std::function<int()> define_gguf(CLI::App& app);
 std::function<int()> define_bench(CLI::App& app);
 std::function<int()> define_plan(CLI::App& app);
 std::function<int()> define_probe(CLI::App& app);
