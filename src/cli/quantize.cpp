@@ -15,8 +15,9 @@ namespace wallaby::cli {
 namespace {
 
 struct Flags {
-    std::string in, out, type;
+    std::string in, out, type, imatrix;
     std::string output_type, embedding_type;
+    std::vector<std::string> included, excluded;  // parts of names
     std::vector<std::string> rules;  // PATTERN=TYPE
     convert::QuantizeOptions options;
     uint32_t n_threads = 0;
@@ -53,6 +54,21 @@ Result<convert::QuantizeOptions> options_of(const Flags& flags) {
     return options;
 }
 
+// What --imatrix names, without what is left out.
+Result<std::optional<convert::Imatrix>> read_imatrix(const Flags& flags) {
+    if (flags.imatrix.empty()) { return std::optional<convert::Imatrix>(); }
+    WALLABY_TRY(convert::Imatrix imatrix, convert::read_imatrix(flags.imatrix, 1));  // means do not depend on chunks
+    if (!flags.included.empty()) { convert::select(imatrix, flags.included, true); }
+    if (!flags.excluded.empty()) { convert::select(imatrix, flags.excluded, false); }
+    return std::optional(std::move(imatrix));
+}
+
+std::string said_unweighted(const convert::QuantizePlan& plan) {
+    if (plan.n_unweighted == 0) { return ""; }
+    return fmt::format("{} matrices are not in the importance matrix: all their errors count alike\n",
+                       plan.n_unweighted);
+}
+
 void warn_of_loss(const convert::QuantizePlan& plan) {
     if (plan.n_wanting_importance == 0) { return; }
     say(fmt::format("warning: {} matrices get so few bits that the loss is much larger without an importance matrix",
@@ -87,17 +103,19 @@ Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(const auto source, assets::open_named(flags.in));
-    WALLABY_TRY(const convert::QuantizeOptions options, options_of(flags));
+    WALLABY_TRY(convert::QuantizeOptions options, options_of(flags));
+    WALLABY_TRY(const std::optional<convert::Imatrix> imatrix, read_imatrix(flags));
+    if (imatrix) { options.imatrix = &*imatrix; }
     auto planned = convert::plan_quantize(*source, flags.type, options, flags.out);
     if (!planned.ok()) {
         blame(planned.error(), "TYPE");
         return planned.error();
     }
     const convert::QuantizePlan& plan = *planned;
-    const std::string replaced = said_replaced(plan.n_replaced);
+    const std::string remarks = said_replaced(plan.n_replaced) + said_unweighted(plan);
     warn_of_loss(plan);
     if (flags.dry_run) {
-        return summary(*source, plan, flags.out) + ", not written\n" + table(convert::types_of(plan)) + replaced;
+        return summary(*source, plan, flags.out) + ", not written\n" + table(convert::types_of(plan)) + remarks;
     }
     WALLABY_TRY(gguf::SetWriter writer, writer_like(*source, plan.draft, flags.out, flags.keep_split));
     threads::Pool pool(flags.n_threads);
@@ -109,7 +127,7 @@ Result<std::string> quantize(const Flags& flags) {
         WALLABY_TRY(types, convert::quantize(*source, plan, std::move(writer), pool, progress, stop));
     }
     return summary(*source, plan, flags.out) + fmt::format(", {:.2f} s\n", base::monotonic_seconds() - started) +
-           table(types) + replaced;
+           table(types) + remarks;
 }
 
 }  // namespace
@@ -139,6 +157,18 @@ std::function<int()> define_quantize(CLI::App& app) {
                  "write as many files as are read, OUT-00001-of-0000N.gguf and so on, none of which may be there");
     app.add_flag("--allow-requantize", flags->options.allow_requantize,
                  "take files that are quantised already, at a loss");
+    CLI::Option* imatrix = app.add_option("--imatrix", flags->imatrix,
+                                          "importance matrix that weighs errors (wallaby imatrix; GGUF or .dat)")
+                               ->type_name("FILE");
+    const auto add_words = [&](const std::string& name, std::vector<std::string>& words, const std::string& what) {
+        return app.add_option(name, words, "of it, use " + what + " this part; may be given several times")
+            ->type_name("PART")
+            ->expected(1)
+            ->take_all()
+            ->needs(imatrix);
+    };
+    CLI::Option* include = add_words("--include-weights", flags->included, "tensors alone whose names have");
+    add_words("--exclude-weights", flags->excluded, "no tensors whose names have")->excludes(include);
     app.add_flag("--dry-run", flags->dry_run, "say what the file would hold, and write nothing");
     add_threads(app, flags->n_threads);
     return [flags] {

@@ -83,16 +83,6 @@ Part part_of(std::string_view name) {
     return Part::plain;
 }
 
-// The layer of "blk.12.attn_v.weight"; nothing where the name has none.
-std::optional<uint32_t> layer_of(std::string_view name) {
-    constexpr std::string_view start = "blk.";
-    uint32_t layer = 0;
-    if (!name.starts_with(start)) { return std::nullopt; }
-    const auto [end, problem] = std::from_chars(name.data() + start.size(), name.data() + name.size(), layer);
-    return problem == std::errc() && end != name.data() + name.size() && *end == '.' ? std::optional(layer)
-                                                                                     : std::nullopt;
-}
-
 // What the rules ask of the model as a whole.
 struct Facts {
     uint64_t n_layers = 0;
@@ -383,7 +373,8 @@ Type for_rows_of(uint64_t row, Type wanted) {
 }
 
 bool is_matrix(const TensorShape& t) {
-    const bool has_rows = std::ranges::any_of(t.dims.begin() + 1, t.dims.end(), [](uint64_t n) { return n > 1; });
+    const bool has_rows =
+        t.dims.size() > 1 && std::ranges::any_of(t.dims.begin() + 1, t.dims.end(), [](uint64_t n) { return n > 1; });
     return has_rows && t.values.empty() && t.name.ends_with("weight") && t.name != "position_embd.weight" &&
            t.name != "token_types.weight" &&
            std::ranges::none_of(kept, [&](std::string_view part) { return holds(t.name, part); });
@@ -393,6 +384,15 @@ std::optional<Type> main_type(std::string_view name) {
     if (const Mix* const mix = find_mix(name)) { return mix->base; }
     const quant::Format* const format = find_weight_format(name);
     return format != nullptr ? std::optional(format->type) : std::nullopt;
+}
+
+std::optional<uint32_t> layer_of(std::string_view name) {
+    constexpr std::string_view start = "blk.";
+    uint32_t layer = 0;
+    if (!name.starts_with(start)) { return std::nullopt; }
+    const auto [end, problem] = std::from_chars(name.data() + start.size(), name.data() + name.size(), layer);
+    return problem == std::errc() && end != name.data() + name.size() && *end == '.' ? std::optional(layer)
+                                                                                     : std::nullopt;
 }
 
 std::vector<std::string_view> type_names() {

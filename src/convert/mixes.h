@@ -39,6 +39,8 @@ quant::Type for_rows_of(uint64_t row, quant::Type wanted);
 bool same_name(std::string_view a, std::string_view b);
 // The format of most matrices under a name that choose_types knows; nothing for other names.
 std::optional<quant::Type> main_type(std::string_view name);
+// The layer of "blk.12.attn_v.weight"; nothing where the name has none.
+std::optional<uint32_t> layer_of(std::string_view name);
 // What general.file_type says in a word ("Q4_K_M", "Q8_0"); empty for a number that is neither.
 std::string_view file_type_name(uint32_t file_type);
 // The formats that a matrix can have, and the mixes' names that are none of theirs.

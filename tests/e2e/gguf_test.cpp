@@ -182,16 +182,14 @@ class GgufFailures : public GgufVerbs, public ::testing::WithParamInterface<Job>
         all.insert(all.end(), GetParam().after.begin(), GetParam().after.end());
         return all;
     }
-    // Nothing under a name of a model: not the whole, and of a set no first file.
-    bool shows_nothing() const {
-        return std::ranges::none_of(written(), [](const std::string& name) {
-            return name == "x.gguf" || name.find("-00001-of-") != std::string::npos;
-        });
+    static bool opens(const std::string& name) {
+        return name == "x.gguf" || (name.starts_with("x-00001-of-") && name.ends_with(".gguf"));
     }
+    // Nothing under a name that a model is opened by.
+    bool shows_nothing() const { return std::ranges::none_of(written(), opens); }
     bool is_whole() const {
         const auto names = written();
-        const auto first = std::ranges::find_if(
-            names, [](const std::string& n) { return n == "x.gguf" || n.find("x-00001-of-") != std::string::npos; });
+        const auto first = std::ranges::find_if(names, opens);
         return first != names.end() && wallaby({"inspect", "-m", out(*first)}).code == 0;
     }
 };
@@ -220,13 +218,13 @@ TEST_P(GgufFailures, ADiskThatIsFullLeavesNothing) {
     EXPECT_EQ(read_file(model_), before);
 }
 
-// Killed as soon as so much of the output is there: what has a model's name is whole, and the input is as it was.
+// Killed as soon as so much of the output is there, a share of the input: what has a model's name is whole, and the input is as it was.
 TEST_P(GgufFailures, WhatIsKilledLeavesNothingUnderItsName) {
     const std::string wide = root_ / "wide.gguf";
     ASSERT_EQ(wallaby({"synth", "tiny-dense", wide, "--type", "F16"}).code, 0);
     const std::string before = read_file(wide);
     size_t n_killed = 0;
-    for (const double share : {0.0, 0.02, 0.05, 0.1, 0.3, 0.6}) {
+    for (const double share : {0.0, 0.05, 0.3}) {
         clear();
         const auto n_wanted = uintmax_t(share * double(before.size()));
         const auto kill = [&](pid_t pid) {

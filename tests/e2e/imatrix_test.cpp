@@ -1,10 +1,11 @@
-// wallaby imatrix, as its users meet it.
+// wallaby imatrix and quantize --imatrix, as their users meet them.
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "convert/imatrix.h"
+#include "gguf/weight_source.h"
 #include "support/data.h"
 #include "support/process.h"
 #include "support/runner.h"
@@ -130,6 +131,46 @@ TEST_F(CliImatrix, WhatCannotBe) {
     expect_failure(collect({"-o", folder_ + "/no/where"}), 1, {folder_ + "/no/where"});
     expect_failure(collect({"-c", "200"}), 1, {"101 tokens", "200", text_});
     EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(CliImatrix, QuantizeWeighsByIt) {
+    const std::string quantised = folder_ + "/q.gguf", plain = folder_ + "/plain.gguf";
+    ASSERT_EQ(collect({"-o", out_, "--no-ppl"}).code, 0);
+    const auto quantize = [&](const std::string& to, const Words& more) {
+        Words words{"quantize", model_, to, "Q4_K", "--pure"};
+        words.insert(words.end(), more.begin(), more.end());
+        return wallaby_run(words);
+    };
+    const Ran ran = quantize(quantised, {"--imatrix", out_});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.out.find("2 matrices are not in the importance matrix"), std::string::npos) << ran.out;
+    ASSERT_EQ(quantize(plain, {}).code, 0);
+    const auto bytes_of = [&](const std::string& path, std::string_view name) {
+        const auto source = must(gguf::open_gguf(path));
+        std::vector<uint8_t> bytes(source->find(name)->n_bytes);
+        EXPECT_TRUE(source->read(*source->find(name), 0, bytes).ok());
+        return bytes;
+    };
+    EXPECT_NE(bytes_of(quantised, "blk.0.ffn_down.weight"), bytes_of(plain, "blk.0.ffn_down.weight"));
+    EXPECT_EQ(bytes_of(quantised, "output.weight"), bytes_of(plain, "output.weight"));
+    const auto out = must(gguf::open_gguf(quantised));
+    EXPECT_EQ(must(out->metadata().string("quantize.imatrix.file")), out_);
+    EXPECT_EQ(must(out->metadata().string("quantize.imatrix.dataset")), text_);
+    EXPECT_EQ(must(out->metadata().u32("quantize.imatrix.entries_count")), 14u);
+    EXPECT_EQ(must(out->metadata().u32("quantize.imatrix.chunks_count")), 6u);
+
+    // Of some tensors alone, or of all but some.
+    ASSERT_EQ(quantize(quantised, {"--imatrix", out_, "--include-weights", "ffn_down"}).code, 0);
+    EXPECT_NE(bytes_of(quantised, "blk.0.ffn_down.weight"), bytes_of(plain, "blk.0.ffn_down.weight"));
+    EXPECT_EQ(bytes_of(quantised, "blk.0.ffn_up.weight"), bytes_of(plain, "blk.0.ffn_up.weight"));
+    ASSERT_EQ(quantize(quantised, {"--imatrix", out_, "--exclude-weights", "ffn_down"}).code, 0);
+    EXPECT_EQ(bytes_of(quantised, "blk.0.ffn_down.weight"), bytes_of(plain, "blk.0.ffn_down.weight"));
+    EXPECT_NE(bytes_of(quantised, "blk.0.ffn_up.weight"), bytes_of(plain, "blk.0.ffn_up.weight"));
+
+    EXPECT_EQ(quantize(quantised, {"--include-weights", "ffn"}).code, 2);
+    EXPECT_EQ(quantize(quantised, {"--imatrix", out_, "--include-weights", "a", "--exclude-weights", "b"}).code, 2);
+    expect_failure(quantize(quantised, {"--imatrix", out_, "--include-weights", "nothing"}), 1, {out_, "none"});
+    expect_failure(quantize(quantised, {"--imatrix", text_}), 1, {text_});
 }
 
 }  // namespace

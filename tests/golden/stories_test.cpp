@@ -95,7 +95,7 @@ TEST_F(GoldenStories, PerplexityOfWhatWeQuantise) {
         {"F32", 6.8979}, {"Q8_0", 6.8993}, {"IQ4_NL", 7.4435}, {"Q4_0", 7.8730}};
     for (const auto& [type, perplexity] : expected) {
         threads::Pool pool(2);
-        const auto plan = must(convert::plan_quantize(*source, type, {}, path));
+        const auto plan = must(convert::plan_quantize(*source, type, {.pure = true}, path));
         must(convert::quantize(*source, plan, must(gguf::Writer::create(path, plan.draft)), pool, {}, {}));
         const Scorer scorer(path, 256, "reference");
         const auto chunks = must(eval::cut(tokens, 256, {}, 1));
