@@ -102,7 +102,7 @@ Result<void> SetWriter::copy(const WeightSource& source, const Tensor& tensor) {
 Result<void> SetWriter::commit() {
     for (Writer& writer : writers_) { WALLABY_OK(writer.finish()); }
     for (size_t i = writers_.size(); i-- > 0;) {
-        const Result<void> committed = writers_[i].commit();
+        Result<void> committed = writers_[i].commit();
         if (committed.ok()) { continue; }
         for (size_t done = i + 1; done < writers_.size(); done++) {
             std::error_code ignored;

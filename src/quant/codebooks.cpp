@@ -1,7 +1,5 @@
 #include "quant/codebooks.h"
 
-#include <cstddef>
-
 namespace wallaby::quant {
 
 namespace {
@@ -15,29 +13,45 @@ consteval size_t size_of(const std::array<uint64_t, n_words>& set) {
 
 // Every grid of ggml's is a set of digit strings in ascending order, so it is kept as a set: bit n is on when the
 // string whose digits are n's is an entry (base 3 for eight weights, base 8 for four; the first weight is the lowest
-// digit), and the k-th bit that is on is entry k. A digit's place in `levels` is the value it stands for.
-template <const auto& set, size_t n_entries, size_t n_weights, size_t n_levels>
-consteval auto expand(const std::array<int8_t, n_levels>& levels) {
+// digit), and the k-th bit that is on is entry k.
+template <const auto& set, size_t n_entries>
+consteval auto strings_of() {
     static_assert(size_of(set) == n_entries);
-    std::array<std::array<int8_t, n_weights>, n_entries> grid = {};
+    std::array<size_t, n_entries> strings = {};
     size_t entry = 0;
     for (size_t word = 0; word < set.size(); word++) {
         for (uint64_t rest = set[word]; rest != 0; rest &= rest - 1) {
-            size_t digits = word * 64 + size_t(std::countr_zero(rest));
-            for (int8_t& weight : grid[entry]) {
-                weight = levels[digits % n_levels];
-                digits /= n_levels;
-            }
+            strings[entry] = word * 64 + size_t(std::countr_zero(rest));
             entry++;
+        }
+    }
+    return strings;
+}
+
+// A digit stands for the level at its place in `levels`.
+template <const auto& set, size_t n_entries, size_t n_weights, size_t n_levels>
+consteval auto expand(const std::array<int8_t, n_levels>& levels) {
+    std::array<std::array<int8_t, n_weights>, n_entries> grid = {};
+    const auto strings = strings_of<set, n_entries>();
+    for (size_t entry = 0; entry < n_entries; entry++) {
+        size_t digits = strings[entry];
+        for (int8_t& weight : grid[entry]) {
+            weight = levels[digits % n_levels];
+            digits /= n_levels;
         }
     }
     return grid;
 }
 
-constexpr std::array<int8_t, 3> iq1_values = {-1, 0, 1};
-constexpr std::array<int8_t, 3> iq2_magnitudes = {8, 25, 43};
-constexpr std::array<int8_t, 8> iq3_xxs_magnitudes = {4, 12, 20, 28, 36, 44, 52, 62};
-constexpr std::array<int8_t, 8> iq3_s_magnitudes = {1, 3, 5, 7, 9, 11, 13, 15};
+template <const auto& set, size_t n_entries, size_t n_strings_of_half>
+consteval auto halve() {
+    std::array<Halves, n_entries> halves = {};
+    const auto strings = strings_of<set, n_entries>();
+    for (size_t entry = 0; entry < n_entries; entry++) {
+        halves[entry] = {uint8_t(strings[entry] % n_strings_of_half), uint8_t(strings[entry] / n_strings_of_half)};
+    }
+    return halves;
+}
 
 constexpr std::array<uint64_t, 103> iq2_xxs_set = {
     0x4141441055141555, 0x0000100044140400, 0x0040001400400400, 0x1050000004000000, 0x4004140100114140,
@@ -169,11 +183,18 @@ constexpr std::array<uint64_t, 64> iq3_s_set = {
 
 }  // namespace
 
-constexpr std::array<Grid8, 256> iq2_xxs_grid = expand<iq2_xxs_set, 256, 8>(iq2_magnitudes);
-constexpr std::array<Grid8, 512> iq2_xs_grid = expand<iq2_xs_set, 512, 8>(iq2_magnitudes);
-constexpr std::array<Grid8, 1024> iq2_s_grid = expand<iq2_s_set, 1024, 8>(iq2_magnitudes);
-constexpr std::array<Grid8, 2048> iq1_grid = expand<iq1_set, 2048, 8>(iq1_values);
-constexpr std::array<Grid4, 256> iq3_xxs_grid = expand<iq3_xxs_set, 256, 4>(iq3_xxs_magnitudes);
-constexpr std::array<Grid4, 512> iq3_s_grid = expand<iq3_s_set, 512, 4>(iq3_s_magnitudes);
+constexpr std::array<Grid8, 256> iq2_xxs_grid = expand<iq2_xxs_set, 256, 8>(iq2_levels);
+constexpr std::array<Grid8, 512> iq2_xs_grid = expand<iq2_xs_set, 512, 8>(iq2_levels);
+constexpr std::array<Grid8, 1024> iq2_s_grid = expand<iq2_s_set, 1024, 8>(iq2_levels);
+constexpr std::array<Grid8, 2048> iq1_grid = expand<iq1_set, 2048, 8>(iq1_levels);
+constexpr std::array<Grid4, 256> iq3_xxs_grid = expand<iq3_xxs_set, 256, 4>(iq3_xxs_levels);
+constexpr std::array<Grid4, 512> iq3_s_grid = expand<iq3_s_set, 512, 4>(iq3_s_levels);
+
+constexpr std::array<Halves, 256> iq2_xxs_halves = halve<iq2_xxs_set, 256, 81>();
+constexpr std::array<Halves, 512> iq2_xs_halves = halve<iq2_xs_set, 512, 81>();
+constexpr std::array<Halves, 1024> iq2_s_halves = halve<iq2_s_set, 1024, 81>();
+constexpr std::array<Halves, 2048> iq1_halves = halve<iq1_set, 2048, 81>();
+constexpr std::array<Halves, 256> iq3_xxs_halves = halve<iq3_xxs_set, 256, 64>();
+constexpr std::array<Halves, 512> iq3_s_halves = halve<iq3_s_set, 512, 64>();
 
 }  // namespace wallaby::quant

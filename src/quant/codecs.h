@@ -52,7 +52,15 @@ void decode_iq3_xxs(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_iq3_s(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_iq4_nl(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_iq4_xs(const uint8_t* blocks, float* out, size_t n_blocks);
+void encode_iq1_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq1_m(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq2_xxs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq2_xs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq2_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq3_xxs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq3_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
 void encode_iq4_nl(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_iq4_xs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
 
 // ternary.cpp
 void decode_tq1_0(const uint8_t* blocks, float* out, size_t n_blocks);

@@ -4,6 +4,7 @@
 #include "quant/block.h"
 #include "quant/codebooks.h"
 #include "quant/codecs.h"
+#include "quant/fit_grid.h"
 
 namespace wallaby::quant {
 
@@ -33,6 +34,20 @@ struct IQ1_S {
             decode_8(iq1_grid[entry], (word & 0x8000u) != 0, scale, out + 8 * k);
         }
     }
+
+    static IQ1_S encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq1_s>(in, importance);
+        IQ1_S block = {};
+        block.d = fit.d;
+        for (size_t k = 0; k < 32; k++) {
+            block.low[k] = uint8_t(fit.entries[k]);
+            block.high[k / 4] |= uint16_t((fit.entries[k] >> 8) << (3 * (k % 4)));
+        }
+        for (size_t g = 0; g < 8; g++) {
+            block.high[g] |= uint16_t(fit.scales[g] << 12 | (fit.down[4 * g] ? 0x8000 : 0));
+        }
+        return block;
+    }
 };
 static_assert(sizeof(IQ1_S) == 50);
 
@@ -57,6 +72,18 @@ struct IQ1_M {
             decode_8(iq1_grid[entry], (nibble & 8u) != 0, super_scale * float(2 * s + 1), out + 8 * k);
         }
     }
+
+    static IQ1_M encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq1_m>(in, importance);
+        IQ1_M block = {};
+        for (size_t k = 0; k < 32; k++) {
+            block.low[k] = uint8_t(fit.entries[k]);
+            block.high[k / 2] |= uint8_t((fit.entries[k] >> 8 | (fit.down[k] ? 8 : 0)) << (4 * (k % 2)));
+        }
+        for (size_t g = 0; g < 16; g++) { block.scales[g / 4] |= uint16_t(fit.scales[g] << (3 * (g % 4))); }
+        for (size_t q = 0; q < 4; q++) { block.scales[q] |= uint16_t((fit.d >> (4 * q) & 15) << 12); }
+        return block;
+    }
 };
 static_assert(sizeof(IQ1_M) == 56);
 
@@ -64,5 +91,12 @@ static_assert(sizeof(IQ1_M) == 56);
 
 void decode_iq1_s(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ1_S>(blocks, out, n_blocks); }
 void decode_iq1_m(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ1_M>(blocks, out, n_blocks); }
+
+void encode_iq1_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ1_S>(in, blocks, n_blocks, importance);
+}
+void encode_iq1_m(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ1_M>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

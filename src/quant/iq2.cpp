@@ -4,6 +4,7 @@
 #include "quant/block.h"
 #include "quant/codebooks.h"
 #include "quant/codecs.h"
+#include "quant/fit_grid.h"
 
 namespace wallaby::quant {
 
@@ -13,6 +14,10 @@ float group_scale(float super_scale, uint32_t s) { return super_scale * (0.5f + 
 
 void decode_8(const Grid8& magnitudes, uint32_t signs, float scale, float* out) {
     for (size_t j = 0; j < 8; j++) { out[j] = scale * float((signs >> j & 1u) != 0 ? -magnitudes[j] : magnitudes[j]); }
+}
+
+void pack_nibbles(const uint8_t (&scales)[16], uint8_t (&out)[8]) {
+    for (size_t i = 0; i < 8; i++) { out[i] = uint8_t(scales[2 * i] | scales[2 * i + 1] << 4); }
 }
 
 //  0        2                      66
@@ -37,6 +42,21 @@ struct IQ2_XXS {
             }
         }
     }
+
+    static IQ2_XXS encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq2_xxs>(in, importance);
+        IQ2_XXS block = {};
+        block.d = fit.d;
+        for (size_t g = 0; g < 8; g++) {
+            uint32_t word = uint32_t(fit.scales[g]) << 28;
+            for (size_t k = 0; k < 4; k++) {
+                block.groups[g].entries[k] = uint8_t(fit.entries[4 * g + k]);
+                word |= (fit.signs[4 * g + k] & 127u) << (7 * k);
+            }
+            std::memcpy(block.groups[g].signs_and_scale, &word, sizeof(word));
+        }
+        return block;
+    }
 };
 static_assert(sizeof(IQ2_XXS) == 66);
 
@@ -56,6 +76,15 @@ struct IQ2_XS {
             const float scale = group_scale(super_scale, scales[k / 4] >> (4 * (k / 2 % 2)) & 15u);
             decode_8(iq2_xs_grid[words[k] & 511u], signs_from_7_bits(words[k] >> 9), scale, out + 8 * k);
         }
+    }
+
+    static IQ2_XS encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq2_xs>(in, importance);
+        IQ2_XS block = {};
+        block.d = fit.d;
+        for (size_t k = 0; k < 32; k++) { block.words[k] = uint16_t(fit.entries[k] | (fit.signs[k] & 127) << 9); }
+        pack_nibbles(fit.scales, block.scales);
+        return block;
     }
 };
 static_assert(sizeof(IQ2_XS) == 74);
@@ -80,6 +109,19 @@ struct IQ2_S {
             decode_8(iq2_s_grid[entry], signs[k], scale, out + 8 * k);
         }
     }
+
+    static IQ2_S encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq2_s>(in, importance);
+        IQ2_S block = {};
+        block.d = fit.d;
+        for (size_t k = 0; k < 32; k++) {
+            block.low[k] = uint8_t(fit.entries[k]);
+            block.signs[k] = fit.signs[k];
+            block.high[k / 4] |= uint8_t((fit.entries[k] >> 8) << (2 * (k % 4)));
+        }
+        pack_nibbles(fit.scales, block.scales);
+        return block;
+    }
 };
 static_assert(sizeof(IQ2_S) == 82);
 
@@ -90,5 +132,15 @@ void decode_iq2_xxs(const uint8_t* blocks, float* out, size_t n_blocks) {
 }
 void decode_iq2_xs(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ2_XS>(blocks, out, n_blocks); }
 void decode_iq2_s(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ2_S>(blocks, out, n_blocks); }
+
+void encode_iq2_xxs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ2_XXS>(in, blocks, n_blocks, importance);
+}
+void encode_iq2_xs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ2_XS>(in, blocks, n_blocks, importance);
+}
+void encode_iq2_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ2_S>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

@@ -3,6 +3,7 @@
 #include "quant/block.h"
 #include "quant/codebooks.h"
 #include "quant/codecs.h"
+#include "quant/fit_grid.h"
 
 namespace wallaby::quant {
 
@@ -33,6 +34,19 @@ struct IQ3_XXS {
             }
         }
     }
+
+    static IQ3_XXS encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq3_xxs>(in, importance);
+        IQ3_XXS block = {};
+        block.d = fit.d;
+        for (size_t k = 0; k < 64; k++) { block.entries[k] = uint8_t(fit.entries[k]); }
+        for (size_t g = 0; g < 8; g++) {
+            uint32_t word = uint32_t(fit.scales[g]) << 28;
+            for (size_t k = 0; k < 4; k++) { word |= (fit.signs[4 * g + k] & 127u) << (7 * k); }
+            std::memcpy(block.signs_and_scales + 4 * g, &word, sizeof(word));
+        }
+        return block;
+    }
 };
 static_assert(sizeof(IQ3_XXS) == 98);
 
@@ -59,6 +73,19 @@ struct IQ3_S {
             decode_4(iq3_s_grid[entry], four_signs, super_scale * float(2 * s + 1), out + 4 * k);
         }
     }
+
+    static IQ3_S encode(const float* in, const float* importance) {
+        const GridFit fit = fit_grid<Type::iq3_s>(in, importance);
+        IQ3_S block = {};
+        block.d = fit.d;
+        for (size_t k = 0; k < 64; k++) {
+            block.low[k] = uint8_t(fit.entries[k]);
+            block.high[k / 8] |= uint8_t((fit.entries[k] >> 8) << (k % 8));
+        }
+        std::memcpy(block.signs, fit.signs, sizeof(block.signs));
+        for (size_t i = 0; i < 4; i++) { block.scales[i] = uint8_t(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4); }
+        return block;
+    }
 };
 static_assert(sizeof(IQ3_S) == 110);
 
@@ -68,5 +95,12 @@ void decode_iq3_xxs(const uint8_t* blocks, float* out, size_t n_blocks) {
     decode_blocks<IQ3_XXS>(blocks, out, n_blocks);
 }
 void decode_iq3_s(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<IQ3_S>(blocks, out, n_blocks); }
+
+void encode_iq3_xxs(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ3_XXS>(in, blocks, n_blocks, importance);
+}
+void encode_iq3_s(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
+    encode_blocks<IQ3_S>(in, blocks, n_blocks, importance);
+}
 
 }  // namespace wallaby::quant

@@ -277,6 +277,7 @@ TEST_F(Cli, QuantizeRefusesAndLeavesNoFile) {
     const std::string out = file_name("refused.gguf"), q8 = file_name("q8.gguf"), again = file_name("q4.gguf");
     for (const std::string& path : {q8, again}) { made_.push_back(path); }
     expect_failure(wallaby_run({"quantize", model_, out, "Q9"}), 2, "Q4_K_M");
+    expect_failure(wallaby_run({"quantize", model_, out, "I8"}), 2, "no type that weights can have");
     expect_failure(wallaby_run({"quantize", model_, out}), 2, "type");
     expect_failure(wallaby_run({"quantize", model_, model_, "Q8_0"}), 2, "is the file that is read");
     expect_failure(wallaby_run({"quantize", "/no/such/file", out, "Q8_0"}), 1, "/no/such/file");

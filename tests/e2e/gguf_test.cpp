@@ -218,7 +218,8 @@ TEST_P(GgufFailures, ADiskThatIsFullLeavesNothing) {
     EXPECT_EQ(read_file(model_), before);
 }
 
-// Killed as soon as so much of the output is there, a share of the input: what has a model's name is whole, and the input is as it was.
+// Killed as soon as so much of the output is there, a share of the input: what has a model's name is whole, and the
+// input is as it was.
 TEST_P(GgufFailures, WhatIsKilledLeavesNothingUnderItsName) {
     const std::string wide = root_ / "wide.gguf";
     ASSERT_EQ(wallaby({"synth", "tiny-dense", wide, "--type", "F16"}).code, 0);

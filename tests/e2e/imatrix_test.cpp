@@ -129,7 +129,8 @@ TEST_F(CliImatrix, WhatCannotBe) {
     expect_failure(wallaby_run({"imatrix", "--in-file", model_}), 1, {model_, "general.type"});
     expect_failure(wallaby_run({"imatrix", "--in-file", text_}), 1, {text_, "n_entries"});
     expect_failure(collect({"-o", folder_ + "/no/where"}), 1, {folder_ + "/no/where"});
-    expect_failure(collect({"-c", "200"}), 1, {"101 tokens", "200", text_});
+    expect_failure(wallaby_run({"imatrix", "-m", model_, "-f", text_, "-c", "200", "-o", out_}), 1,
+                   {"102 tokens", "200", text_});
     EXPECT_FALSE(std::filesystem::exists(out_));
 }
 

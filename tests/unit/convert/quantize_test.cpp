@@ -156,6 +156,7 @@ TEST(ConvertQuantize, TypesByName) {
     for (const char* name : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q2_K", "Q6_K", "IQ4_NL", "Q3_K_S", "Q5_K_M"}) {
         EXPECT_NE(std::ranges::find(names, name), names.end()) << name;
     }
+    EXPECT_EQ(std::ranges::find(names, "I8"), names.end());
 }
 
 TEST(ConvertQuantize, MetadataIsKept) {
@@ -263,6 +264,7 @@ TEST(ConvertQuantize, WhatCannotBeDone) {
         if (format.encode != nullptr || !is_weight_type(format.type)) { continue; }
         EXPECT_NE(refusal(one, format.name).find("no encoder"), std::string::npos) << format.name;
     }
+    EXPECT_NE(refusal(one, "I8").find("no type that weights can have"), std::string::npos);
     EXPECT_NE(refusal({}, "Q4_K").find("no tensors"), std::string::npos);
     EXPECT_NE(refusal({{"blk.0.ffn_up.weight", {256, 2}, Type::i32}}, "Q4_K").find("integers"), std::string::npos);
     // Integers that are no matrices stay.

@@ -1,4 +1,4 @@
-// The encoders that choose: Q2_K … Q6_K and IQ4_NL.
+// The encoders that choose: Q2_K … Q6_K and IQ1_S … IQ4_XS.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,23 @@ using wallaby::testing::weight_kinds;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
-constexpr std::array chosen = {Type::q2_k, Type::q3_k, Type::q4_k, Type::q5_k, Type::q6_k, Type::iq4_nl};
+constexpr std::array chosen = {Type::q2_k,   Type::q3_k,   Type::q4_k,    Type::q5_k,  Type::q6_k,
+                               Type::iq4_nl, Type::iq4_xs, Type::iq1_s,   Type::iq1_m, Type::iq2_xxs,
+                               Type::iq2_xs, Type::iq2_s,  Type::iq3_xxs, Type::iq3_s};
+
+// A grid's levels, none of which is 0, as far as its groups' weights can have them.
+struct Grid {
+    Type type;
+    size_t group_len;
+    double least, most;
+};
+constexpr Grid grids[] = {
+    {Type::iq1_s, 32, 0.125, 1.125}, {Type::iq1_m, 16, 0.125, 1.125}, {Type::iq2_xxs, 32, 8, 43},
+    {Type::iq2_xs, 16, 8, 43},       {Type::iq2_s, 16, 8, 43},        {Type::iq3_xxs, 32, 4, 62},
+    {Type::iq3_s, 32, 1, 15},
+};
+constexpr bool is_grid(Type type) { return std::ranges::find(grids, type, &Grid::type) != std::end(grids); }
+constexpr bool is_iq4(Type type) { return type == Type::iq4_nl || type == Type::iq4_xs; }
 
 using Floats = std::vector<float>;
 
@@ -64,6 +80,14 @@ constexpr Rival rivals[] = {
     {Type::q5_k, {0.03615, 0.02763, 0.04723, 0.04918, 0.01341}},
     {Type::q6_k, {0.01781, 0.01326, 0.02566, 0.02915, 0.01165}},
     {Type::iq4_nl, {0.07626, 0.06371, 0.10246, 0.11906, 0.06024}},
+    {Type::iq4_xs, {0.07689, 0.06423, 0.10365, 0.12073, 0.06077}},
+    {Type::iq1_s, {0.48512, 0.41868, 0.61533, 0.64728, 0.32115}},
+    {Type::iq1_m, {0.58253, 0.51890, 0.59070, 0.56426, 0.43902}},
+    {Type::iq2_xxs, {0.34452, 0.33311, 0.50275, 0.64452, 0.30945}},
+    {Type::iq2_xs, {0.29814, 0.28576, 0.40233, 0.49117, 0.24934}},
+    {Type::iq2_s, {0.26508, 0.24194, 0.40774, 0.50849, 0.23908}},
+    {Type::iq3_xxs, {0.21274, 0.19188, 0.28659, 0.31240, 0.14412}},
+    {Type::iq3_s, {0.16610, 0.14257, 0.22017, 0.24497, 0.12767}},
 };
 
 TEST(QuantEncode, ErrorsAreBelowLlamaCppsOnFreshWeights) {
@@ -82,8 +106,13 @@ TEST(QuantEncode, ErrorsAreBelowLlamaCppsOnFreshWeights) {
 // Bytes are the same on every machine (./dev emulate runs this on another CPU).
 TEST(QuantEncode, BytesAreConstants) {
     const std::pair<Type, const char*> digests[] = {
-        {Type::q2_k, "0x3285c8460a50f143"}, {Type::q3_k, "0x05a00c30cfd85b66"}, {Type::q4_k, "0xe2d58cb02e563c8a"},
-        {Type::q5_k, "0xaeec67738751c3a9"}, {Type::q6_k, "0xb125182a324cea38"}, {Type::iq4_nl, "0xe9faa8eff3ea31c7"},
+        {Type::q2_k, "0x3285c8460a50f143"},    {Type::q3_k, "0x05a00c30cfd85b66"},
+        {Type::q4_k, "0xe2d58cb02e563c8a"},    {Type::q5_k, "0xaeec67738751c3a9"},
+        {Type::q6_k, "0xb125182a324cea38"},    {Type::iq4_nl, "0xe9faa8eff3ea31c7"},
+        {Type::iq4_xs, "0xcf1e356ab38e2fc5"},  {Type::iq1_s, "0x10dbd2a47c5de0aa"},
+        {Type::iq1_m, "0x9a85e47f8c0cab8f"},   {Type::iq2_xxs, "0x1bdf6b1f6f2257b3"},
+        {Type::iq2_xs, "0x3a3ef903566f4fc5"},  {Type::iq2_s, "0x1735b125198e76c7"},
+        {Type::iq3_xxs, "0xd70cc03cf83865ae"}, {Type::iq3_s, "0x5cebbaa300522b24"},
     };
     for (const auto& [type, expected] : digests) {
         wallaby::testing::Digest digest;
@@ -127,6 +156,7 @@ TEST(QuantEncode, BlocksAreIndependent) {
 
 TEST(QuantEncode, OneWeightAmongZeros) {
     for (const Type type : chosen) {
+        if (is_grid(type)) { continue; }
         for (const float weight : {1.0f, -1.0f, 0.37f, -1234.5f, 1e-4f}) {
             for (const size_t place : {0u, 15u, 31u, 100u, 255u}) {
                 Floats in(256, 0.0f);
@@ -136,10 +166,29 @@ TEST(QuantEncode, OneWeightAmongZeros) {
                     // The group's scale and the super-scale come from this weight alone: what is left is f16's
                     // rounding, of steps of 2^-24 below 2^-14.
                     const double off = std::fabs(double(out[i]) - double(in[i]));
-                    const double bound = type == Type::iq4_nl ? 0.01 : 0x1p-10;  // zero has no level of its own there
+                    const double bound = is_iq4(type) ? 0.01 : 0x1p-10;  // zero has no level of its own there
                     EXPECT_LE(off, bound * std::fabs(double(weight)) + 0x1p-19)
                         << format_of(type).name << " " << weight << " at " << place << ", " << i;
                 }
+            }
+        }
+    }
+}
+
+// The best that one weight at the outermost level and the rest of its group at the innermost can do, if the grid has
+// such an entry: the least over s of (1 - s * most)^2 + (n - 1) * (s * least)^2. Other groups have a 31st of the scale
+// or, in IQ1, a 15th.
+TEST(QuantEncode, OneWeightAmongZerosWhereNoLevelIsZero) {
+    for (const Grid& grid : grids) {
+        const double rest = double(grid.group_len - 1) * grid.least * grid.least;
+        const double best = std::sqrt(rest / (grid.most * grid.most + rest));
+        for (const float weight : {1.0f, -1.0f, 0.37f, -1234.5f}) {
+            for (const size_t place : {0u, 15u, 31u, 100u, 255u}) {
+                Floats in(256, 0.0f);
+                in[place] = weight;
+                const double error = relative_error(round_trip(grid.type, in), in);
+                EXPECT_LE(error, 1.15 * best) << format_of(grid.type).name << " " << weight << " at " << place;
+                EXPECT_GE(error, 0.99 * best) << format_of(grid.type).name << " " << weight << " at " << place;
             }
         }
     }
@@ -150,8 +199,10 @@ TEST(QuantEncode, ConstantsComeBack) {
         for (const float weight : {1.0f, -1.0f, 0.001f, -0.7f, 3.14159f, 40000.0f}) {
             const Floats in(512, weight);
             const Floats out = round_trip(type, in);
-            // f16's rounding of the super-scale, which is one of its denormals for the smallest.
-            EXPECT_LE(relative_error(out, in), std::fabs(weight) < 0.01f ? 0.004 : 0x1p-10)
+            // f16's rounding of the super-scale, which is one of its denormals for the smallest (in IQ4_XS, whose
+            // scales reach 32 * 127 steps, one of the first five).
+            const double denormal = type == Type::iq4_xs ? 0.02 : 0.004;
+            EXPECT_LE(relative_error(out, in), std::fabs(weight) < 0.01f ? denormal : 0x1p-10)
                 << format_of(type).name << " " << weight;
         }
     }
@@ -220,7 +271,7 @@ TEST(QuantEncode, LargeWeightsKeepTheirPrecisionOrAreNotFinite) {
 }
 
 // Down to where f16's steps of 2^-24 are as coarse as the weights, little more is lost than by rounding to such steps
-// (IQ4_NL, whose levels lie up to 22 steps apart, ends earlier); and never more than by leaving the weights out.
+// (IQ4's levels, up to 22 steps apart, end earlier, and so do grids); and never more than by leaving the weights out.
 TEST(QuantEncode, SmallWeightsFadeToZero) {
     const Floats unit = random_weights("normal", 1024, 11);
     for (const Type type : chosen) {
@@ -234,13 +285,13 @@ TEST(QuantEncode, SmallWeightsFadeToZero) {
             const double error = relative_error(out, in);
             EXPECT_LE(error, 1.0) << format_of(type).name << " 2^" << exponent;
             const double steps = std::ldexp(1.0, -24) / std::ldexp(0.02, exponent);  // in standard deviations
-            if (type == Type::iq4_nl) {
+            if (is_iq4(type)) {
                 if (exponent >= -15) { EXPECT_LE(error, 0.4) << " 2^" << exponent; }
-            } else if (exponent >= -19) {
+            } else if (exponent >= (is_grid(type) ? -14 : -19)) {
                 EXPECT_LE(error, 1.25 * std::hypot(at_one, steps / std::sqrt(12.0)))
                     << format_of(type).name << " 2^" << exponent;
             }
-            EXPECT_GE(error, 0.9 * before) << format_of(type).name << " 2^" << exponent;
+            EXPECT_GE(error, (is_grid(type) ? 0.8 : 0.9) * before) << format_of(type).name << " 2^" << exponent;
             before = error;
         }
         EXPECT_EQ(before, 1.0);
