@@ -7,7 +7,9 @@
 #include "cli/evaluation.h"
 #include "cli/interrupt.h"
 #include "convert/imatrix_statistics.h"
+#include "convert/quantize_plan.h"
 #include "eval/imatrix.h"
+#include "eval/sensitivity.h"
 
 namespace wallaby::cli {
 namespace {
@@ -18,7 +20,8 @@ struct Flags {
     std::vector<std::string> in_files;
     int64_t n_chunks = -1;
     uint32_t output_frequency = 10, save_frequency = 0;  // in chunks; 0: never
-    bool process_output = false, no_ppl = false, show_statistics = false;
+    uint32_t n_sensitivity_chunks = 4;
+    bool process_output = false, no_ppl = false, show_statistics = false, sensitivity = false;
 };
 
 Result<void> save(const Flags& flags, const convert::Imatrix& imatrix, const std::string& path) {
@@ -111,6 +114,39 @@ Result<std::string> collect(Flags flags, convert::Imatrix& imatrix) {
     return fmt::format("{}\nFinal estimate: PPL = {:.4f} +/- {:.5f}\n", text, last.value, last.error);
 }
 
+// How much each matrix counts: adds it to `imatrix`.
+Result<void> find_sensitivities(Flags flags, convert::Imatrix& imatrix) {
+    // Coarse enough to tell matrices apart, and fine enough that errors of one do not change what others do.
+    constexpr std::string_view coarse_type = "Q3_K";
+    Interrupt interrupt;
+    const std::stop_token stop = interrupt.arm();
+    WALLABY_TRY(const std::string text, evaluated_text(flags.text_file));
+    WALLABY_TRY(const auto source, open_model(flags.model));
+    threads::Pool pool(flags.model.n_threads);
+    const engine::Resources resources{pool, {}, {}, stop};
+    const uint32_t n_ctx = flags.model.n_ctx == 0 ? default_chunk_size : flags.model.n_ctx;
+    engine::LoadOptions options;
+    options.backend = flags.model.backend_choice();
+    WALLABY_TRY(const auto loss, eval::QuantizationLoss::create(*source, {text, n_ctx, flags.n_sensitivity_chunks}, options,
+                                                                resources));
+    const convert::TypesOptions types{.allow_requantize = true, .imatrix = &imatrix};
+    WALLABY_TRY(const auto coarse,
+                convert::plan_quantize(*source, coarse_type,
+                                       {.pure = true, .allow_requantize = true, .imatrix = &imatrix}, ""));
+    StatusLine status;
+    const auto progress = [&](size_t n_done, size_t n_total, std::string_view group, double kld) {
+        status.show(n_done, n_total, fmt::format("{} in {}: KL divergence {:.6f}", group, coarse_type, kld));
+    };
+    WALLABY_TRY(const std::vector<double> found,
+                eval::measure_sensitivities(*source, coarse, types, loss, pool, progress, stop));
+    imatrix.sensitivities.clear();
+    for (size_t i = 0; i < found.size(); i++) {
+        if (found[i] != 0) { imatrix.sensitivities.push_back({source->tensors()[i].name, found[i]}); }
+    }
+    std::ranges::sort(imatrix.sensitivities, {}, &convert::Sensitivity::name);
+    return {};
+}
+
 Result<std::string> imatrix(const Flags& flags) {
     if (flags.text_file.empty() && flags.in_files.empty()) {
         return Error{ErrorCode::argument,
@@ -122,6 +158,7 @@ Result<std::string> imatrix(const Flags& flags) {
     std::string text;
     if (!flags.text_file.empty()) { WALLABY_TRY(text, collect(flags, imatrix)); }
     if (flags.show_statistics && flags.text_file.empty()) { return statistics(imatrix); }
+    if (flags.sensitivity) { WALLABY_OK(find_sensitivities(flags, imatrix)); }
     WALLABY_OK(save(flags, imatrix, flags.out));
     return text + summary(imatrix, flags.out) + (flags.show_statistics ? statistics(imatrix) : "");
 }
@@ -147,6 +184,14 @@ std::function<int()> define_imatrix(CLI::App& app) {
     add_chunks(app, flags->n_chunks);
     app.add_flag("--process-output", flags->process_output, "collect for the output matrix too");
     app.add_flag("--no-ppl", flags->no_ppl, "do not compute the perplexity");
+    CLI::Option* text = app.get_option("--file");
+    app.add_flag("--sensitivity", flags->sensitivity,
+                 "measure how much each matrix counts, for quantize --target-size: an evaluation by kind and by layer")
+        ->needs(text);
+    app.add_option("--sensitivity-chunks", flags->n_sensitivity_chunks, "chunks of the text for that")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
     app.add_flag("--show-statistics", flags->show_statistics, "print how the activations of each tensor are spread");
     app.add_option("--output-frequency", flags->output_frequency,
                    "write the file anew after so many chunks; 0: at the end alone")

@@ -8,6 +8,7 @@
 #include "cli/app.h"
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
+#include "cli/quantize_target.h"
 #include "cli/writing.h"
 #include "convert/mixes.h"
 
@@ -20,6 +21,7 @@ struct Flags {
     std::vector<std::string> included, excluded;  // parts of names
     std::vector<std::string> rules;  // PATTERN=TYPE
     convert::QuantizeOptions options;
+    TargetFlags target;
     uint32_t n_threads = 0;
     bool dry_run = false, keep_split = false;
 };
@@ -99,6 +101,17 @@ std::string summary(const gguf::WeightSource& source, const convert::QuantizePla
                        8 * bytes_after / n_weights, 8 * bytes_before / n_weights);
 }
 
+Result<TargetPlan> plan_of(const Flags& flags, const gguf::WeightSource& source,
+                           const convert::QuantizeOptions& options, threads::Pool& pool, const std::stop_token& stop) {
+    if (flags.target.is_set()) { return plan_target(source, flags.target, options, flags.out, pool, stop); }
+    auto planned = convert::plan_quantize(source, flags.type, options, flags.out);
+    if (!planned.ok()) {
+        blame(planned.error(), "TYPE");
+        return std::move(planned).error();
+    }
+    return TargetPlan{*std::move(planned), ""};
+}
+
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
@@ -106,19 +119,15 @@ Result<std::string> quantize(const Flags& flags) {
     WALLABY_TRY(convert::QuantizeOptions options, options_of(flags));
     WALLABY_TRY(const std::optional<convert::Imatrix> imatrix, read_imatrix(flags));
     if (imatrix) { options.imatrix = &*imatrix; }
-    auto planned = convert::plan_quantize(*source, flags.type, options, flags.out);
-    if (!planned.ok()) {
-        blame(planned.error(), "TYPE");
-        return planned.error();
-    }
-    const convert::QuantizePlan& plan = *planned;
-    const std::string remarks = said_replaced(plan.n_replaced) + said_unweighted(plan);
+    threads::Pool pool(flags.n_threads);
+    WALLABY_TRY(const TargetPlan planned, plan_of(flags, *source, options, pool, stop));
+    const convert::QuantizePlan& plan = planned.plan;
+    const std::string remarks = said_replaced(plan.n_replaced) + said_unweighted(plan) + planned.remarks;
     warn_of_loss(plan);
     if (flags.dry_run) {
         return summary(*source, plan, flags.out) + ", not written\n" + table(convert::types_of(plan)) + remarks;
     }
     WALLABY_TRY(gguf::SetWriter writer, writer_like(*source, plan.draft, flags.out, flags.keep_split));
-    threads::Pool pool(flags.n_threads);
     const double started = base::monotonic_seconds();
     std::vector<convert::QuantizedType> types;
     {
@@ -138,10 +147,11 @@ std::function<int()> define_quantize(CLI::App& app) {
         ->type_name("IN")
         ->required();
     app.add_option("out", flags->out, "file to write")->type_name("OUT")->required();
-    app.add_option("type", flags->type,
-                   fmt::format("what llama.cpp's quantiser means by it: {}", fmt::join(convert::quantize_names(), " ")))
-        ->type_name("TYPE")
-        ->required();
+    CLI::Option* type = app.add_option("type", flags->type,
+                                       fmt::format("what llama.cpp's quantiser means by it: {}",
+                                                   fmt::join(convert::quantize_names(), " ")))
+                            ->type_name("TYPE");
+    add_target(app, flags->target, type);
     app.add_flag("--pure", flags->options.pure,
                  "every matrix gets the format that TYPE is named after, or that most of the mix's have");
     app.add_option("--tensor-type", flags->rules,
@@ -172,6 +182,12 @@ std::function<int()> define_quantize(CLI::App& app) {
     app.add_flag("--dry-run", flags->dry_run, "say what the file would hold, and write nothing");
     add_threads(app, flags->n_threads);
     return [flags] {
+        if (flags->type.empty() && !flags->target.is_set()) {
+            return report({ErrorCode::argument,
+                           "is not given",
+                           {"", "TYPE", {}},
+                           "Name a type like Q4_K_M, or use --target-size, --target-bpw or --max-kld"});
+        }
         const Result<std::string> text = quantize(*flags);
         if (!text.ok()) { return report(text.error()); }
         return print(*text) ? exit_ok : exit_failed;

@@ -11,7 +11,7 @@
 namespace wallaby::convert {
 namespace {
 
-constexpr std::string_view sums_suffix = ".in_sum2", counts_suffix = ".counts";
+constexpr std::string_view sums_suffix = ".in_sum2", counts_suffix = ".counts", sensitivity_suffix = ".sensitivity";
 constexpr uint64_t max_name_bytes = gguf::Limits().max_tensor_name_bytes;
 constexpr uint64_t max_count = uint64_t(1) << 53;  // whole numbers up to here are doubles
 
@@ -21,7 +21,10 @@ Error about(const std::string& file, std::string field, std::string what, std::s
     return {ErrorCode::format, std::move(what), {file, std::move(field), {}}, std::move(remedy)};
 }
 
-void sort_by_name(Imatrix& imatrix) { std::ranges::sort(imatrix.tensors, {}, &InputSums::name); }
+void sort_by_name(Imatrix& imatrix) {
+    std::ranges::sort(imatrix.tensors, {}, &InputSums::name);
+    std::ranges::sort(imatrix.sensitivities, {}, &Sensitivity::name);
+}
 
 // Sums of squares as a file has them.
 Result<void> check_squares(std::span<const float> values, const std::string& file, const std::string& field) {
@@ -63,6 +66,18 @@ Result<InputSums> sums_of(const gguf::WeightSource& source, const gguf::Tensor& 
     return out;
 }
 
+Result<Sensitivity> sensitivity_in(const gguf::WeightSource& source, const gguf::Tensor& tensor) {
+    const std::string& file = source.metadata().file();
+    if (tensor.type != quant::Type::f32 || tensor.n_elements() != 1) {
+        return about(file, field_of(tensor.name), "is not one F32 number");
+    }
+    WALLABY_TRY(const std::vector<float> value, gguf::read_floats(source, tensor, 1));
+    if (!(value[0] >= 0) || std::isinf(value[0])) {
+        return about(file, field_of(tensor.name), fmt::format("is {}, but must be 0 or more", value[0]));
+    }
+    return Sensitivity{tensor.name.substr(0, tensor.name.size() - sensitivity_suffix.size()), value[0]};
+}
+
 Result<uint32_t> number_in(const gguf::Metadata& metadata, std::string_view key, uint32_t least, uint32_t most) {
     WALLABY_TRY(const uint32_t n, metadata.u32(key));
     if (n < least || n > most) {
@@ -97,6 +112,9 @@ Result<Imatrix> read_gguf(std::unique_ptr<base::ByteSource> bytes) {
             if (source->find(sums + std::string(sums_suffix)) == nullptr) {
                 return about(out.file, field_of(name), "has no sums beside it");
             }
+        } else if (name.ends_with(sensitivity_suffix)) {
+            WALLABY_TRY(Sensitivity sensitivity, sensitivity_in(*source, tensor));
+            out.sensitivities.push_back(std::move(sensitivity));
         }  // and what other programs put beside them
     }
     return out;
@@ -127,12 +145,19 @@ Result<void> write_gguf(const Imatrix& imatrix, std::unique_ptr<base::ByteSink> 
         draft.tensor(t.name + std::string(sums_suffix), quant::Type::f32, {t.n_in(), t.counts.size()});
         draft.tensor(t.name + std::string(counts_suffix), quant::Type::f32, {1, t.counts.size()});
     }
+    for (const Sensitivity& s : imatrix.sensitivities) {
+        draft.tensor(s.name + std::string(sensitivity_suffix), quant::Type::f32, {1});
+    }
     WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(std::move(sink), draft));
     for (const InputSums& t : imatrix.tensors) {
         WALLABY_TRY(const std::vector<float> squares, rounded(file, t));
         const std::vector<float> counts(t.counts.begin(), t.counts.end());
         WALLABY_OK(writer.write(t.name + std::string(sums_suffix), bytes_of(squares)));
         WALLABY_OK(writer.write(t.name + std::string(counts_suffix), bytes_of(counts)));
+    }
+    for (const Sensitivity& s : imatrix.sensitivities) {
+        const auto value = float(s.value);
+        WALLABY_OK(writer.write(s.name + std::string(sensitivity_suffix), bytes_of({&value, 1})));
     }
     return writer.commit();
 }
@@ -295,6 +320,11 @@ const InputSums* Imatrix::find(std::string_view name) const {
     return at != tensors.end() && at->name == name ? &*at : nullptr;
 }
 
+double Imatrix::sensitivity_of(std::string_view name) const {
+    const auto at = std::ranges::lower_bound(sensitivities, name, {}, &Sensitivity::name);
+    return at != sensitivities.end() && at->name == name ? at->value : 0;
+}
+
 std::vector<float> importance_of(const InputSums& sums) {
     std::vector<float> out(sums.squares.size(), 1);
     const uint64_t n_in = sums.n_in();
@@ -334,6 +364,11 @@ Result<void> write_imatrix(const Imatrix& imatrix, ImatrixFormat format, std::un
 
 Result<void> add(Imatrix& imatrix, const Imatrix& other) {
     WALLABY_OK(check_same_size(imatrix, other));
+    if (imatrix.tensors.empty()) {
+        imatrix.sensitivities = other.sensitivities;
+    } else if (!other.tensors.empty()) {
+        imatrix.sensitivities.clear();
+    }
     for (const InputSums& theirs : other.tensors) {
         const auto at = std::ranges::lower_bound(imatrix.tensors, theirs.name, {}, &InputSums::name);
         if (at == imatrix.tensors.end() || at->name != theirs.name) {

@@ -6,7 +6,8 @@
 //
 //     GGUF    general.type = "imatrix", imatrix.datasets (strings), imatrix.chunk_count and imatrix.chunk_size (u32),
 //     and
-//             of each matrix NAME two tensors in F32: NAME.in_sum2 [n_in][n] and NAME.counts [1][n], n matrices
+//             of each matrix NAME two tensors in F32: NAME.in_sum2 [n_in][n] and NAME.counts [1][n], n matrices; and
+//             ours, which other programs pass over: NAME.sensitivity [1], where it was measured
 //     .dat    i32 n_entries, then so many times: i32 length, name | i32 n_calls | i32 n_values | f32 values[n_values],
 //     the
 //             mean squares times n_calls; then, in newer files, i32 n_chunks, and in still newer ones i32 length, the
@@ -34,13 +35,21 @@ struct InputSums {
     uint64_t n_in() const { return squares.size() / counts.size(); }  // where each matrix has a count
 };
 
+// How much a tensor's error counts for the model's: nats of KL divergence per relative squared error (sensitivity.h).
+struct Sensitivity {
+    std::string name;
+    double value = 0;  // not negative
+};
+
 struct Imatrix {
-    std::string file;                // for messages, and what quantised files name
-    std::vector<InputSums> tensors;  // ascending by name
+    std::string file;                       // for messages, and what quantised files name
+    std::vector<InputSums> tensors;         // ascending by name
+    std::vector<Sensitivity> sensitivities;  // ascending by name; empty: not measured. A .dat file has none
     std::vector<std::string> datasets;
     uint32_t n_chunks = 0, chunk_size = 0;  // of text; tokens of one
 
     const InputSums* find(std::string_view name) const;
+    double sensitivity_of(std::string_view name) const;  // 0 of tensors that are not there
 };
 
 inline constexpr uint32_t max_chunk_size = 1u << 30;
@@ -60,7 +69,8 @@ Result<void> write_imatrix(const Imatrix& imatrix, ImatrixFormat format, const s
 Result<void> write_imatrix(const Imatrix& imatrix, ImatrixFormat format, std::unique_ptr<base::ByteSink> sink);
 
 // Adds another's rows, as if both texts had been read in one go. Chunks are counted in those of `imatrix`, where it has
-// any. Tensors of different sizes are an error, and nothing is added then.
+// any. Tensors of different sizes are an error, and nothing is added then. Sensitivities, which cannot be added up, are
+// dropped where both have rows.
 Result<void> add(Imatrix& imatrix, const Imatrix& other);
 
 // Leaves the tensors whose names contain one of the words; or, not `wanted`, those whose names contain none.

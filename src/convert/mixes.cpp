@@ -411,6 +411,10 @@ std::string_view file_type_name(uint32_t file_type) {
     return mix == std::end(mixes) ? std::string_view() : mix->name;
 }
 
+std::optional<uint32_t> file_type_of(Type type) {
+    return is_weight_type(type) ? std::optional(mix_of(quant::format_of(type)).file_type) : std::nullopt;
+}
+
 Result<Types> choose_types(std::string_view name, std::span<const TensorShape> tensors, const MixOptions& options) {
     const quant::Format* const format = find_weight_format(name);
     const Mix* const mix = find_mix(name);

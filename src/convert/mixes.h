@@ -43,6 +43,8 @@ std::optional<quant::Type> main_type(std::string_view name);
 std::optional<uint32_t> layer_of(std::string_view name);
 // What general.file_type says in a word ("Q4_K_M", "Q8_0"); empty for a number that is neither.
 std::string_view file_type_name(uint32_t file_type);
+// What it says of a file that is mostly of one type; nothing for types that weights cannot have.
+std::optional<uint32_t> file_type_of(quant::Type type);
 // The formats that a matrix can have, and the mixes' names that are none of theirs.
 std::vector<std::string_view> type_names();
 

@@ -67,9 +67,15 @@ void decode_tq1_0(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_tq2_0(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_q1_0(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_q2_0(const uint8_t* blocks, float* out, size_t n_blocks);
+void encode_tq1_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_tq2_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_q1_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_q2_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
 
 // fp4.cpp
 void decode_mxfp4(const uint8_t* blocks, float* out, size_t n_blocks);
 void decode_nvfp4(const uint8_t* blocks, float* out, size_t n_blocks);
+void encode_mxfp4(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
+void encode_nvfp4(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
 
 }  // namespace wallaby::quant

@@ -1,214 +1,133 @@
-#include <span>
-
-#include "quant/fit_parts.h"
+#include "quant/fit_lanes.h"
 
 namespace wallaby::quant {
 namespace {
-
-// x = s * code - m
-struct Line {
-    float s = 0, m = 0;
-};
-
-template <size_t len, int top>
-struct Group {
-    const float* x;
-    const float* weight;
-    float sum_w, sum_x;  // weighted
-
-    Group(const float* of_x, const float* of_weight) : x(of_x), weight(of_weight) {
-        float w[len], wx[len];
-        for (size_t i = 0; i < len; i++) {
-            w[i] = weight[i];
-            wx[i] = weight[i] * x[i];
-        }
-        sum_w = sum<len>(w);
-        sum_x = sum<len>(wx);
-    }
-
-    float code(size_t i, const Line& line, float inverse_s) const {
-        return nearest_within((x[i] + line.m) * inverse_s, 0, top);
-    }
-
-    float error(const Line& line) const {
-        const float inverse_s = inverse(line.s);
-        float terms[len];
-        for (size_t i = 0; i < len; i++) {
-            const float off = x[i] - (line.s * code(i, line, inverse_s) - line.m);
-            terms[i] = weight[i] * (off * off);
-        }
-        return sum<len>(terms);
-    }
-
-    struct Sums {
-        float q, xq, qq;  // weighted, of the codes q that a line gives
-    };
-    Sums sums(const Line& line) const {
-        const float inverse_s = inverse(line.s);
-        float wq[len], wxq[len], wqq[len];
-        for (size_t i = 0; i < len; i++) {
-            const float q = code(i, line, inverse_s);
-            wq[i] = weight[i] * q;
-            wxq[i] = wq[i] * x[i];
-            wqq[i] = wq[i] * q;
-        }
-        return {sum<len>(wq), sum<len>(wxq), sum<len>(wqq)};
-    }
-
-    // The best line for the codes that `line` gives, among those with s >= 0 and m >= 0.
-    Line refit(const Line& line) const {
-        const Sums at = sums(line);
-        const float determinant = sum_w * at.qq - at.q * at.q;
-        if (determinant > 0) {
-            const float s = (sum_w * at.xq - sum_x * at.q) / determinant;
-            const float m = (s * at.q - sum_x) / sum_w;
-            if (s > 0 && m >= 0) { return {s, m}; }
-        }
-        if (at.xq > 0) { return {at.xq / at.qq, 0}; }
-        return {0, std::max(0.0f, -sum_x / sum_w)};
-    }
-
-    // The best minimum beside line.s for the codes that `line` gives.
-    float refit_minimum(const Line& line) const {
-        const float inverse_s = inverse(line.s);
-        float wq[len];
-        for (size_t i = 0; i < len; i++) { wq[i] = weight[i] * code(i, line, inverse_s); }
-        return std::max(0.0f, (line.s * sum<len>(wq) - sum_x) / sum_w);
-    }
-
-    // The best line that is found, if it were kept exactly. A starting point's codes span `part` of the range.
-    Line best(std::span<const float> parts) const {
-        const auto [least_x, most_x] = std::minmax_element(x, x + len);
-        const float low = std::min(0.0f, *least_x);
-        const float range = std::max(0.0f, *most_x - low);
-        Line found{0, -low};
-        float least = error(found);
-        for (const float part : parts) {
-            Line line{part * range / float(top), std::max(0.0f, -(low + (1 - part) / 2 * range))};
-            for (int turn = 0; turn < 2; turn++) { line = refit(line); }
-            const float now = error(line);
-            if (now < least) {
-                least = now;
-                found = line;
-            }
-        }
-        return found;
-    }
-};
-
-// The fewer codes, the more is gained by giving up the ends of the range.
-constexpr float parts_of_3[] = {0.55f, 0.7f, 0.85f, 1.0f};
-constexpr float parts_of_15[] = {0.75f, 0.8f, 0.84f, 0.88f, 0.92f, 0.96f, 1.0f};
-constexpr float parts_of_31[] = {0.88f, 0.94f, 0.97f, 1.0f};
-
-constexpr std::span<const float> parts_of(int top) {
-    switch (top) {
-        case 3: return parts_of_3;
-        case 15: return parts_of_15;
-        default: return parts_of_31;
-    }
-}
 
 // Integers and super-scales of a whole block.
 template <size_t len, int top, int top_scale>
 class Search {
   public:
-    static constexpr size_t n_groups = super_block / len;
-    struct Pair {
-        int scale = 0, minimum = 0;
-    };
+    using Block = LaneBlock<len>;
+    using PerGroup = typename Block::PerGroup;
+    using Groups = LineLanes<len, top>;
     struct State {
         uint16_t d = 0, m = 0;
-        Pair pairs[n_groups] = {};
+        PerGroup scales = {}, minima = {};
         float error = std::numeric_limits<float>::infinity();
 
-        Line line(size_t g) const {
-            return {base::f32_from_f16(d) * float(pairs[g].scale), base::f32_from_f16(m) * float(pairs[g].minimum)};
+        Lines lines(size_t run) const {
+            return {base::f32_from_f16(d) * scales[run], base::f32_from_f16(m) * minima[run]};
         }
     };
 
-    explicit Search(const FitBlock& block) : block_(block) {}
+    explicit Search(const FitBlock& block) : block_(block) {
+        for (size_t r = 0; r < Block::n_runs; r++) { groups_[r].set(block_.runs[r]); }
+    }
 
-    Group<len, top> group(size_t g) const { return {block_.x + g * len, block_.weight + g * len}; }
+    const Groups& groups(size_t run) const { return groups_[run]; }
 
     // Its error stays infinite where no super-scale within f16's range is large enough.
     State run() const {
-        Line wanted[n_groups];
+        Lines wanted[Block::n_runs];
         float largest_s = 0, largest_m = 0;
-        for (size_t g = 0; g < n_groups; g++) {
-            wanted[g] = group(g).best(parts_of(top));
-            largest_s = std::max(largest_s, wanted[g].s);
-            largest_m = std::max(largest_m, wanted[g].m);
+        for (size_t r = 0; r < Block::n_runs; r++) {
+            wanted[r] = best(groups(r));
+            for (size_t l = 0; l < n_lanes; l++) {
+                largest_s = std::max(largest_s, float(wanted[r].s[l]));
+                largest_m = std::max(largest_m, float(wanted[r].m[l]));
+            }
         }
-        State best;
+        State found;
         for (size_t start = 0; start < n_fit_starts; start++) {
             const uint16_t d = fit_start(largest_s / float(top_scale), start),
                            m = fit_start(largest_m / float(top_scale), start);
-            const State state = improve(choose_all(d, m, wanted));
-            if (state.error < best.error) { best = state; }
+            const State state = choose_all(d, m, wanted);
+            if (state.error < found.error) { found = state; }
         }
-        return best;
+        return improve(found);
     }
 
   private:
+    // The best lines that are found, if they were kept exactly.
+    static Lines best(const Groups& groups) {
+        const Lanes low = min(groups.groups->least(), 0);
+        const Lanes range = max(groups.groups->most() - low, 0);
+        Lines found{{}, -low};
+        Lanes most = 0;
+        for (const Start& start : starts_of(top)) {
+            Lines first = start.lines(low, range, top);
+            first.m = Groups::kept(first.m);
+            const auto [lines, gain] = groups.refit(groups.refit(first).lines);
+            found = {select(gain > most, lines.s, found.s), select(gain > most, lines.m, found.m)};
+            most = max(gain, most);
+        }
+        return found;
+    }
+
     State improve(State state) const {
-        if (is_infinite(state.d) || is_infinite(state.m)) { return state; }
+        if (state.error == std::numeric_limits<float>::infinity()) { return state; }
         for (int turn = 0; turn < fit_turns; turn++) {
-            const Line line = refit(state);
-            if (!(line.s >= 0 && line.m >= 0)) { break; }
-            Line near[n_groups];
-            for (size_t g = 0; g < n_groups; g++) { near[g] = state.line(g); }
-            const State next = choose_all(super_scale(line.s), super_scale(line.m), near);
+            const SuperScales super = refit(state);
+            if (!(super.d >= 0 && super.m >= 0)) { break; }
+            Lines near[Block::n_runs];
+            for (size_t r = 0; r < Block::n_runs; r++) { near[r] = state.lines(r); }
+            const State next = choose_all(super_scale(super.d), super_scale(super.m), near);
             if (!(next.error < state.error)) { break; }
             state = next;
         }
         return state;
     }
 
-    State choose_all(uint16_t d, uint16_t m, const Line* wanted) const {
+    State choose_all(uint16_t d, uint16_t m, const Lines* wanted) const {
         State state{d, m};
         if (is_infinite(d) || is_infinite(m)) { return state; }
-        state.error = 0;
-        for (size_t g = 0; g < n_groups; g++) {
-            state.error += choose(group(g), base::f32_from_f16(d), base::f32_from_f16(m), wanted[g], state.pairs[g]);
+        PerGroup errors;
+        for (size_t r = 0; r < Block::n_runs; r++) {
+            errors[r] = choose(groups(r), base::f32_from_f16(d), base::f32_from_f16(m), wanted[r], state.scales[r],
+                               state.minima[r]);
         }
+        state.error = 0;
+        for_each_lane(errors, [&](float error) { state.error += error; });
         return state;
     }
 
-    static int held(float x) { return int(nearest_within(x, 0, top_scale)); }
+    static Lanes held(Lanes x) { return nearest_within(x, 0, top_scale); }
 
     // The integers near `wanted` of the least error, which is returned.
-    static float choose(const Group<len, top>& group, float d, float m, const Line& wanted, Pair& chosen) {
-        float least = std::numeric_limits<float>::infinity();
-        const int near = held(wanted.s * inverse(d));
-        for (int scale = std::max(0, near - 1); scale <= std::min(top_scale, near + 1); scale++) {
-            const float s = d * float(scale);
-            const float exact = group.refit_minimum({s, wanted.m}) * inverse(m);
-            const int nearest = held(exact);
-            const int other = std::clamp(exact > float(nearest) ? nearest + 1 : nearest - 1, 0, top_scale);
-            for (const int minimum : {nearest, other}) {
-                const float now = group.error({s, m * float(minimum)});
-                if (now < least) {
-                    least = now;
-                    chosen = {scale, minimum};
-                }
+    static Lanes choose(const Groups& groups, float d, float m, const Lines& wanted, Lanes& scale, Lanes& minimum) {
+        Lanes least = std::numeric_limits<float>::infinity();
+        const Lanes near = held(wanted.s * inverse(d));
+        for (const float step : {-1.0f, 0.0f, 1.0f}) {
+            const Lanes of_scale = held(near + step);
+            const Lanes s = d * of_scale;
+            const Lanes exact = groups.refit_minimum({s, wanted.m}) * inverse(m);
+            const Lanes nearest = held(exact);
+            for (const Lanes of_minimum : {nearest, held(select(exact > nearest, nearest + 1, nearest - 1))}) {
+                const Lanes error = groups.error({s, m * of_minimum});
+                scale = select(error < least, of_scale, scale);
+                minimum = select(error < least, of_minimum, minimum);
+                least = min(error, least);
             }
         }
         return least;
     }
 
     // The super-scales that suit the state's integers and codes best: x = d * a - m * b, a = scale * code, b = minimum.
-    Line refit(const State& state) const {
+    struct SuperScales {
+        float d = 0, m = 0;
+    };
+    SuperScales refit(const State& state) const {
         double aa = 0, ab = 0, bb = 0, xa = 0, xb = 0;
-        for (size_t g = 0; g < n_groups; g++) {
-            const auto of_group = group(g);
-            const auto at = of_group.sums(state.line(g));
-            const double scale = state.pairs[g].scale, minimum = state.pairs[g].minimum;
-            aa += scale * scale * double(at.qq);
-            ab += scale * minimum * double(at.q);
-            bb += minimum * minimum * double(of_group.sum_w);
-            xa += scale * double(at.xq);
-            xb += minimum * double(of_group.sum_x);
+        for (size_t r = 0; r < Block::n_runs; r++) {
+            const auto at = groups(r).sums(state.lines(r));
+            for (size_t l = 0; l < n_lanes; l++) {
+                const double scale = state.scales[r][l], minimum = state.minima[r][l];
+                aa += scale * scale * double(at.qq[l]);
+                ab += scale * minimum * double(at.q[l]);
+                bb += minimum * minimum * double(groups(r).sum_w[l]);
+                xa += scale * double(at.xq[l]);
+                xb += minimum * double(groups(r).sum_x[l]);
+            }
         }
         constexpr double parallel = 1e-9;
         const double determinant = aa * bb - ab * ab;
@@ -219,7 +138,8 @@ class Search {
         return {0, bb > 0 ? float(-xb / bb) : 0};
     }
 
-    const FitBlock& block_;
+    const Block block_;
+    Groups groups_[Block::n_runs];
 };
 
 bool lies_above_zero(const float* x, size_t len) { return *std::min_element(x, x + len) > 0; }
@@ -256,13 +176,17 @@ AffineFit fit_affine(const float* x, const float* importance) {
     fit.d = state.d ^ sign;
     fit.m = state.m ^ sign;
     const Integers chosen(block);
-    for (size_t g = 0; g < Integers::n_groups; g++) {
-        fit.scales[g] = uint8_t(state.pairs[g].scale);
-        fit.minima[g] = uint8_t(state.pairs[g].minimum);
-        const Line line = state.line(g);
-        const auto group = chosen.group(g);
+    for (size_t r = 0; r < Integers::Block::n_runs; r++) {
+        const auto& groups = chosen.groups(r);
+        const Lines lines = state.lines(r);
+        const Lanes inverse_s = inverse(lines.s);
+        for (size_t l = 0; l < n_lanes; l++) {
+            fit.scales[r * n_lanes + l] = uint8_t(state.scales[r][l]);
+            fit.minima[r * n_lanes + l] = uint8_t(state.minima[r][l]);
+        }
         for (size_t i = 0; i < group_len; i++) {
-            fit.codes[g * group_len + i] = uint8_t(group.code(i, line, inverse(line.s)));
+            const Lanes codes = groups.code(i, lines, inverse_s);
+            for (size_t l = 0; l < n_lanes; l++) { fit.codes[(r * n_lanes + l) * group_len + i] = uint8_t(codes[l]); }
         }
     }
     return fit;

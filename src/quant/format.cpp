@@ -42,12 +42,12 @@ constexpr std::array<Format, 33> table = {{
     {Type::f64, "F64", 1, 8, decode_f64, nullptr},
     {Type::iq1_m, "IQ1_M", 256, 56, decode_iq1_m, encode_iq1_m},
     {Type::bf16, "BF16", 1, 2, decode_bf16, encode_bf16},
-    {Type::tq1_0, "TQ1_0", 256, 54, decode_tq1_0, nullptr, at(52)},
-    {Type::tq2_0, "TQ2_0", 256, 66, decode_tq2_0, nullptr, at(64)},
-    {Type::mxfp4, "MXFP4", 32, 17, decode_mxfp4, nullptr},
-    {Type::nvfp4, "NVFP4", 64, 36, decode_nvfp4, nullptr},
-    {Type::q1_0, "Q1_0", 128, 18, decode_q1_0, nullptr, at(0)},
-    {Type::q2_0, "Q2_0", 64, 18, decode_q2_0, nullptr, at(0)},
+    {Type::tq1_0, "TQ1_0", 256, 54, decode_tq1_0, encode_tq1_0, at(52)},
+    {Type::tq2_0, "TQ2_0", 256, 66, decode_tq2_0, encode_tq2_0, at(64)},
+    {Type::mxfp4, "MXFP4", 32, 17, decode_mxfp4, encode_mxfp4},
+    {Type::nvfp4, "NVFP4", 64, 36, decode_nvfp4, encode_nvfp4},
+    {Type::q1_0, "Q1_0", 128, 18, decode_q1_0, encode_q1_0, at(0)},
+    {Type::q2_0, "Q2_0", 64, 18, decode_q2_0, encode_q2_0, at(0)},
 }};
 
 static_assert(std::ranges::adjacent_find(table, std::ranges::greater_equal(), &Format::type) == table.end(),

@@ -47,10 +47,11 @@ enum class Type : uint32_t {
 
 // blocks: n_blocks * block_bytes bytes, any alignment. out: n_blocks * block_len floats.
 using Decode = void (*)(const uint8_t* blocks, float* out, size_t n_blocks);
-// in: n_blocks * block_len finite floats (K-quants and IQ encode a block with others to NaN, the rest to some bytes or
-// other). blocks: n_blocks * block_bytes bytes. Weights too large for a format's f16 scale encode to infinities, as
-// they do in F16 itself. importance: a factor for the squared error of each weight, of which those formats take account
-// whose encoders choose (K-quants, IQ), or nullptr.
+// in: n_blocks * block_len finite floats. Encoders that choose (all but Q8_0's and the plain ones) encode a block with
+// others to NaN under an f16 scale, to infinities in MXFP4, to zeros in NVFP4; the rest to some bytes or other.
+// blocks: n_blocks * block_bytes bytes. Weights too large for a format's f16 scale encode to infinities, as they do in
+// F16 itself; NVFP4 holds them at 2688. importance: a factor for the squared error of each weight, of which encoders
+// that choose take account, or nullptr.
 using Encode = void (*)(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance);
 
 // The bytes of a block at which an f16 scale or minimum stands (the same twice where there is one). A block's weights

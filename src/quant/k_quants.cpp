@@ -89,7 +89,7 @@ struct Q3_K {
     }
 
     static Q3_K encode(const float* in, const float* importance) {
-        const CentredFit fit = fit_centred<4, 32>(in, importance);
+        const CentredFit fit = fit_centred<16, Steps<-4, 3>, 32>(in, importance);
         Q3_K block = {};
         block.d = fit.d;
         for (size_t g = 0; g < 16; g++) {
@@ -98,7 +98,7 @@ struct Q3_K {
             block.scales[8 + g % 4] |= uint8_t((scale >> 4) << (2 * (g / 4)));
         }
         for (size_t i = 0; i < len; i++) {
-            const int code = fit.codes[i] + 4;
+            const int code = fit.levels[i] + 4;
             put2(block.codes, i, code);
             put1(block.high, i, code >> 2);
         }
@@ -227,12 +227,12 @@ struct Q6_K {
     }
 
     static Q6_K encode(const float* in, const float* importance) {
-        const CentredFit fit = fit_centred<32, 128>(in, importance);
+        const CentredFit fit = fit_centred<16, Steps<-32, 31>, 128>(in, importance);
         Q6_K block = {};
         block.d = fit.d;
         std::memcpy(block.scales, fit.scales, sizeof(block.scales));
         for (size_t i = 0; i < len; i++) {
-            const int code = fit.codes[i] + 32;
+            const int code = fit.levels[i] + 32;
             block.low[64 * (i / 128) + i % 64] |= uint8_t((code & 15) << (4 * (i / 64 % 2)));
             put2(block.high, i, code >> 4);
         }

@@ -2,15 +2,15 @@
 // Codes of 4 bits lie two to a byte: byte j holds weight j in its low nibble and weight j + 16 in its high one.
 // A fifth bit lies apart: bit i of the little-endian word `high` belongs to weight i.
 //
-// The encoders give the same bytes as ggml's reference encoders, so that a file quantised here can be compared with
-// one quantised there. Codes come from the f32 scale, before it is rounded to f16. Weights so large that the scale
-// exceeds f16's range get an infinite scale.
+// The encoders search for the scale (and minimum) of the least error (fit_blocks.h); Q8_0's, which has little to gain
+// by it, gives the same bytes as ggml's reference encoder. Its codes come from the f32 scale, before that is rounded to
+// f16; weights so large that the scale exceeds f16's range get an infinite one.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "quant/block.h"
 #include "quant/codecs.h"
+#include "quant/fit_blocks.h"
 
 namespace wallaby::quant {
 
@@ -30,68 +30,18 @@ float farthest(const float* in) {
     return found;
 }
 
-struct Range {
-    float low = std::numeric_limits<float>::max();
-    float high = -std::numeric_limits<float>::max();
-};
+using Fit = BlockFit<len_32>;
 
-Range range_of(const float* in) {
-    Range range;
-    for (size_t i = 0; i < len_32; i++) {
-        if (in[i] < range.low) { range.low = in[i]; }
-        if (in[i] > range.high) { range.high = in[i]; }
+// Of code + zero, which is 0 or more.
+void put_nibbles(const Fit& fit, int zero, uint8_t* pairs) {
+    for (size_t j = 0; j < 16; j++) {
+        pairs[j] = uint8_t(((fit.codes[j] + zero) & 15) | ((fit.codes[j + 16] + zero) & 15) << 4);
     }
-    return range;
 }
 
-float inverse(float d) { return d != 0.0f ? 1.0f / d : 0.0f; }
-
-// Centred codes 0..2n-1 stand for -n..n-1. The farthest weight gets -n exactly, so d takes the opposite sign.
-struct Centred {
-    uint16_t d = 0;
-    uint8_t codes[len_32] = {};
-};
-
-template <int n>
-Centred encode_centred(const float* in) {
-    Centred result;
-    const float d = farthest(in) / float(-n);
-    const float inverse_d = inverse(d);
-    result.d = base::f16_from_f32(d);
-    for (size_t i = 0; i < len_32; i++) {
-        result.codes[i] = uint8_t(truncate_within(in[i] * inverse_d + (float(n) + 0.5f), 0, 2 * n - 1));
-    }
-    return result;
-}
-
-// Codes 0..top stand for low..high in equal steps.
-struct Ranged {
-    uint16_t d = 0;
-    uint16_t m = 0;
-    uint8_t codes[len_32] = {};
-};
-
-template <int top>
-Ranged encode_ranged(const float* in) {
-    Ranged result;
-    const Range range = range_of(in);
-    const float d = (range.high - range.low) / float(top);
-    const float inverse_d = inverse(d);
-    result.d = base::f16_from_f32(d);
-    result.m = base::f16_from_f32(range.low);
-    for (size_t i = 0; i < len_32; i++) {
-        result.codes[i] = uint8_t(truncate_within((in[i] - range.low) * inverse_d + 0.5f, 0, top));
-    }
-    return result;
-}
-
-void put_nibbles(const uint8_t* codes, uint8_t* pairs) {
-    for (size_t j = 0; j < 16; j++) { pairs[j] = uint8_t((codes[j] & 15) | (codes[j + 16] & 15) << 4); }
-}
-
-void put_fifth_bits(const uint8_t* codes, uint8_t* bytes) {
+void put_fifth_bits(const Fit& fit, int zero, uint8_t* bytes) {
     uint32_t high = 0;
-    for (size_t i = 0; i < len_32; i++) { high |= uint32_t(codes[i] >> 4) << i; }
+    for (size_t i = 0; i < len_32; i++) { high |= uint32_t((fit.codes[i] + zero) >> 4) << i; }
     std::memcpy(bytes, &high, sizeof(high));
 }
 
@@ -117,10 +67,10 @@ struct Q4_0 {
         }
     }
 
-    static Q4_0 encode(const float* in) {
-        const Centred centred = encode_centred<8>(in);
-        Q4_0 block = {centred.d, {}};
-        put_nibbles(centred.codes, block.pairs);
+    static constexpr auto fit = fit_scaled<len, Steps<-8, 7>>;
+    static Q4_0 of(const Fit& found) {
+        Q4_0 block = {found.d, {}};
+        put_nibbles(found, 8, block.pairs);
         return block;
     }
 };
@@ -144,10 +94,10 @@ struct Q4_1 {
         }
     }
 
-    static Q4_1 encode(const float* in) {
-        const Ranged ranged = encode_ranged<15>(in);
-        Q4_1 block = {ranged.d, ranged.m, {}};
-        put_nibbles(ranged.codes, block.pairs);
+    static constexpr auto fit = fit_ranged<len, 15>;
+    static Q4_1 of(const Fit& found) {
+        Q4_1 block = {found.d, found.m, {}};
+        put_nibbles(found, 0, block.pairs);
         return block;
     }
 };
@@ -171,11 +121,11 @@ struct Q5_0 {
         }
     }
 
-    static Q5_0 encode(const float* in) {
-        const Centred centred = encode_centred<16>(in);
-        Q5_0 block = {centred.d, {}, {}};
-        put_fifth_bits(centred.codes, block.high);
-        put_nibbles(centred.codes, block.pairs);
+    static constexpr auto fit = fit_scaled<len, Steps<-16, 15>>;
+    static Q5_0 of(const Fit& found) {
+        Q5_0 block = {found.d, {}, {}};
+        put_fifth_bits(found, 16, block.high);
+        put_nibbles(found, 16, block.pairs);
         return block;
     }
 };
@@ -201,11 +151,11 @@ struct Q5_1 {
         }
     }
 
-    static Q5_1 encode(const float* in) {
-        const Ranged ranged = encode_ranged<31>(in);
-        Q5_1 block = {ranged.d, ranged.m, {}, {}};
-        put_fifth_bits(ranged.codes, block.high);
-        put_nibbles(ranged.codes, block.pairs);
+    static constexpr auto fit = fit_ranged<len, 31>;
+    static Q5_1 of(const Fit& found) {
+        Q5_1 block = {found.d, found.m, {}, {}};
+        put_fifth_bits(found, 0, block.high);
+        put_nibbles(found, 0, block.pairs);
         return block;
     }
 };
@@ -243,16 +193,16 @@ void decode_q5_1(const uint8_t* blocks, float* out, size_t n_blocks) { decode_bl
 void decode_q8_0(const uint8_t* blocks, float* out, size_t n_blocks) { decode_blocks<Q8_0>(blocks, out, n_blocks); }
 
 void encode_q4_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
-    encode_blocks<Q4_0>(in, blocks, n_blocks, importance);
+    encode_fits<Q4_0>(in, blocks, n_blocks, importance);
 }
 void encode_q4_1(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
-    encode_blocks<Q4_1>(in, blocks, n_blocks, importance);
+    encode_fits<Q4_1>(in, blocks, n_blocks, importance);
 }
 void encode_q5_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
-    encode_blocks<Q5_0>(in, blocks, n_blocks, importance);
+    encode_fits<Q5_0>(in, blocks, n_blocks, importance);
 }
 void encode_q5_1(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
-    encode_blocks<Q5_1>(in, blocks, n_blocks, importance);
+    encode_fits<Q5_1>(in, blocks, n_blocks, importance);
 }
 void encode_q8_0(const float* in, uint8_t* blocks, size_t n_blocks, const float* importance) {
     encode_blocks<Q8_0>(in, blocks, n_blocks, importance);

