@@ -1,7 +1,7 @@
 // The tokenizer of a checkpoint directory as GGUF's tokenizer.* keys, so that it gives the ids the originals give.
 //
 //     Draft draft;
-//     WALLABY_OK(set_tokenizer(draft, "Qwen2.5-0.5B", {.architecture = "qwen2", .n_vocab = 151936}));
+//     WALLABY_OK(set_tokenizer(draft, "Qwen2.5-0.5B", {.n_vocab = 151936}));
 //
 // Read are, where they are there: tokenizer.model (SentencePiece), else tokenizer.json, else vocab.json with
 // merges.txt; tokenizer_config.json, special_tokens_map.json and added_tokens.json for tokens with a role, the policy
@@ -16,7 +16,6 @@
 namespace wallaby::convert {
 
 struct VocabularyOptions {
-    std::string architecture;  // as in general.architecture
     uint32_t n_vocab = 0;      // rows of the embedding; tokens are padded to it with unused ones. 0: no padding
 };
 
