@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ struct PretokenizerRule {
     bool add_sep = false;      // the same
 };
 
+std::span<const PretokenizerRule> pretokenizer_rules();
 // nullptr for a name no rule has.
 const PretokenizerRule* find_pretokenizer_rule(std::string_view name);
 // All names, separated by ", ".

@@ -82,7 +82,9 @@ constexpr std::string_view kimi_k2 =
     R"((?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?)"
     R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-const std::vector<PretokenizerRule>& rules() {
+}  // namespace
+
+std::span<const PretokenizerRule> pretokenizer_rules() {
     static const std::vector<PretokenizerRule> table = {
         {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
                    "jina-v5-nano"},
@@ -122,10 +124,8 @@ const std::vector<PretokenizerRule>& rules() {
     return table;
 }
 
-}  // namespace
-
 const PretokenizerRule* find_pretokenizer_rule(std::string_view name) {
-    for (const PretokenizerRule& rule : rules()) {
+    for (const PretokenizerRule& rule : pretokenizer_rules()) {
         for (const std::string_view known : rule.names) {
             if (known == name) { return &rule; }
         }
@@ -135,7 +135,7 @@ const PretokenizerRule* find_pretokenizer_rule(std::string_view name) {
 
 std::string pretokenizer_names() {
     std::string out;
-    for (const PretokenizerRule& rule : rules()) {
+    for (const PretokenizerRule& rule : pretokenizer_rules()) {
         for (const std::string_view name : rule.names) {
             if (!out.empty()) { out += ", "; }
             out += name;

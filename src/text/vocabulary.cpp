@@ -20,20 +20,20 @@ std::optional<uint8_t> hex_digit(char c) {
     return std::nullopt;
 }
 
-std::optional<uint8_t> parse_byte(std::string_view text) {
-    if (text.size() != 6 || !text.starts_with("<0x") || text.back() != '>') { return std::nullopt; }
-    const auto high = hex_digit(text[3]);
-    const auto low = hex_digit(text[4]);
-    if (!high || !low) { return std::nullopt; }
-    return uint8_t(*high << 4 | *low);
-}
-
 Error count_error(const gguf::Metadata& metadata, std::string_view key, size_t found, int32_t n_tokens) {
     return metadata.error(ErrorCode::model, key,
                           fmt::format("has {} elements, but {} has {}", found, tokens_key, n_tokens));
 }
 
 }  // namespace
+
+std::optional<uint8_t> spelled_byte(std::string_view text) {
+    if (text.size() != 6 || !text.starts_with("<0x") || text.back() != '>') { return std::nullopt; }
+    const auto high = hex_digit(text[3]);
+    const auto low = hex_digit(text[4]);
+    if (!high || !low) { return std::nullopt; }
+    return uint8_t(*high << 4 | *low);
+}
 
 Result<Vocabulary> Vocabulary::load(const gguf::Metadata& metadata, Scheme scheme) {
     Vocabulary vocabulary;
@@ -110,7 +110,7 @@ Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
     bytes_.fill(no_role);
     for (int32_t id = 0; id < n_tokens(); id++) {
         if (type(id) != TokenType::byte) { continue; }
-        const auto byte = parse_byte(text(id));
+        const auto byte = spelled_byte(text(id));
         if (!byte) {
             return metadata.error(ErrorCode::model, tokens_key,
                                   fmt::format("token {} is typed as a byte but is not spelled <0xHH>", id));
@@ -120,7 +120,7 @@ Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
     if (has_types_ || scheme_ == Scheme::bpe || scheme_ == Scheme::wordpiece) { return {}; }
     // Without types, what is spelled like a byte is one.
     for (int32_t id = 0; id < n_tokens(); id++) {
-        const auto byte = parse_byte(text(id));
+        const auto byte = spelled_byte(text(id));
         if (!byte) { continue; }
         types_[size_t(id)] = TokenType::byte;
         if (bytes_[*byte] == no_role) { bytes_[*byte] = id; }
@@ -128,7 +128,7 @@ Result<void> Vocabulary::index_bytes(const gguf::Metadata& metadata) {
     return {};
 }
 
-uint8_t Vocabulary::byte_value(int32_t id) const { return parse_byte(text(id)).value_or(0); }
+uint8_t Vocabulary::byte_value(int32_t id) const { return spelled_byte(text(id)).value_or(0); }
 
 bool Vocabulary::is_plain(int32_t id) const {
     switch (type(id)) {

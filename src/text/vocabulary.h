@@ -26,6 +26,9 @@ enum class TokenType : uint8_t {
     byte = 6,  // "<0x0A>": one byte
 };
 
+// The byte that a token spelled "<0xHH>" stands for.
+std::optional<uint8_t> spelled_byte(std::string_view text);
+
 // Which rules the file's tokenizer follows (tokenizer.ggml.model).
 enum class Scheme : uint8_t {
     spm,        // "llama": SentencePiece's BPE: merges by score, bytes as a fallback
