@@ -16,7 +16,7 @@
 namespace wallaby::convert {
 
 struct VocabularyOptions {
-    uint32_t n_vocab = 0;      // rows of the embedding; tokens are padded to it with unused ones. 0: no padding
+    uint32_t n_vocab = 0;  // rows of the embedding; tokens are padded to it with unused ones. 0: no padding
 };
 
 // Errors name the file and the field: no tokenizer at all, files that are not what their name says or over their
