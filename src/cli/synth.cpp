@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
 #include "convert/mixes.h"
+#include "convert/streaming.h"
 #include "convert/synthetic.h"
 
 namespace wallaby::cli {
@@ -65,7 +66,7 @@ Result<std::string> synth(const Flags& flags) {
     {
         ProgressBar bar("writing");
         const auto progress = [&](uint64_t done, uint64_t total) { bar(done, total); };
-        WALLABY_OK(convert::write_synthetic(*source, std::move(writer), pool, progress, stop));
+        WALLABY_OK(convert::write_source(*source, std::move(writer), pool, progress, stop));
     }
     const double seconds = base::monotonic_seconds() - started;
     const double n_bytes = double(source->layout().file_bytes);

@@ -208,7 +208,8 @@ struct Lists {
 // The fields' names, where families differ.
 struct Names {
     std::string_view n_embd = "hidden_size", n_layers = "num_hidden_layers", n_heads = "num_attention_heads",
-                     n_ff = "intermediate_size", n_ctx = "max_position_embeddings", eps = "rms_norm_eps";
+                     n_ff = "intermediate_size", n_ctx = "max_position_embeddings", eps = "rms_norm_eps",
+                     activation = "hidden_act";
 };
 
 // What Transformers takes for a field that is absent.
@@ -219,6 +220,7 @@ struct Usual {
     uint32_t window = 0;                    // 0: none
     double rope_base = 1e4, eps = 1e-6;
     bool tied = false;
+    std::string_view activation = "silu";  // the family's program has no other
 };
 
 struct ModelType {
@@ -361,23 +363,50 @@ void read_olmo3(const Config& c, const Usual& usual, Hyper& h, Lists& lists) {
     read_windowed_layers(c, 4, h, lists);
 }
 
-void read_nothing_more(const Config&, const Usual&, Hyper&, Lists&) {}
+void read_mamba2(const Config& c, const Usual&, Hyper& h, Lists&) {
+    h.family.qkv_bias = h.family.out_bias = c.boolean("use_bias", false);
+    h.extras.n_state = c.u32("state_size", width_range, 128);
+    h.extras.n_groups = c.u32("n_groups", {1, h.n_heads}, 8);
+    h.extras.n_taps = c.u32("conv_kernel", {1, 64}, 4);
+    const uint32_t n_inner = h.n_embd * c.u32("expand", {1, 16}, 2);
+    if (n_inner != h.n_heads * h.head) {
+        c.refuse("num_heads", fmt::format("makes {} heads of {} elements, which are not the {} of 'hidden_size' times "
+                                          "'expand'",
+                                          h.n_heads, h.head, n_inner));
+    }
+    if (h.n_heads % h.extras.n_groups != 0) {
+        c.refuse("n_groups", fmt::format("is {}, which does not divide the {} heads", h.extras.n_groups, h.n_heads));
+    }
+    if (!c.boolean("use_conv_bias", true)) {
+        c.refuse("use_conv_bias", "is false, which this family's program does not have", ErrorCode::unsupported);
+    }
+}
+
+void read_gpt2(const Config& c, const Usual&, Hyper&, Lists&) {
+    if (c.boolean("scale_attn_by_inverse_layer_idx", false) || !c.boolean("scale_attn_weights", true)) {
+        c.refuse("scale_attn_weights", "says that scores are scaled in a way that this family's program does not have",
+                 ErrorCode::unsupported);
+    }
+}
 
 // clang-format off
 constexpr std::array model_types{
     ModelType{"gemma2", family::gemma2,
               {.n_ctx = 8192, .n_heads_kv = 4, .head = 256, .n_vocab = 256000, .n_heads = 8, .window = 4096,
-               .tied = true}, {}, read_gemma2},
+               .tied = true, .activation = "gelu_pytorch_tanh"}, {.activation = "hidden_activation"}, read_gemma2},
     ModelType{"gemma3_text", family::gemma3,
               {.n_ctx = 131072, .n_heads_kv = 4, .head = 256, .n_vocab = 262208, .n_heads = 8, .window = 4096,
-               .rope_base = 1e6, .tied = true}, {}, read_gemma3},
-    ModelType{"gpt2", family::gpt2, {.n_ctx = 1024, .eps = 1e-5, .tied = true},
+               .rope_base = 1e6, .tied = true, .activation = "gelu_pytorch_tanh"},
+              {.activation = "hidden_activation"}, read_gemma3},
+    ModelType{"gpt2", family::gpt2, {.n_ctx = 1024, .eps = 1e-5, .tied = true, .activation = "gelu_new"},
               {.n_embd = "n_embd", .n_layers = "n_layer", .n_heads = "n_head", .n_ff = "n_inner",
-               .n_ctx = "n_positions", .eps = "layer_norm_epsilon"}, read_nothing_more},
+               .n_ctx = "n_positions", .eps = "layer_norm_epsilon", .activation = "activation_function"}, read_gpt2},
     ModelType{"gpt_oss", family::gpt_oss,
               {.n_ctx = 131072, .n_heads_kv = 8, .head = 64, .window = 128, .rope_base = 1.5e5, .eps = 1e-5}, {},
               read_gpt_oss},
     ModelType{"llama", family::llama, {}, {}, read_llama},
+    ModelType{"mamba2", family::mamba2, {.n_ctx = 1u << 20, .head = 64, .n_heads = 128, .eps = 1e-5},
+              {.n_heads = "num_heads", .eps = "layer_norm_epsilon"}, read_mamba2},
     ModelType{"mistral", family::llama, {.n_ctx = 131072, .n_heads_kv = 8, .window = 4096}, {}, read_mistral},
     ModelType{"mixtral", family::llama, {.n_ctx = 131072, .n_heads_kv = 8, .rope_base = 1e6, .eps = 1e-5}, {},
               read_mixtral},
@@ -420,15 +449,22 @@ Hyper read_sizes(const Config& c, const ModelType& type) {
         c.refuse(names.n_heads, fmt::format("is {}: heads of up to {} elements cannot be made of the {} of '{}'",
                                             h.n_heads, head_range.high, h.n_embd, names.n_embd));
     }
-    if (!h.family.learned_positions && h.head % 2 != 0) {
+    if (h.family.rotates() && h.head % 2 != 0) {
         c.refuse(c.has("head_dim") ? "head_dim" : names.n_heads,
                  fmt::format("makes heads of {} elements: an even number is required", h.head));
     }
     const bool has_usual_ff = h.family.feed_forward == Family::FeedForward::plain;
-    h.n_ff = c.u32(names.n_ff, width_range, has_usual_ff ? std::optional<uint32_t>(4 * h.n_embd) : std::nullopt);
+    if (!h.family.scan) {
+        h.n_ff = c.u32(names.n_ff, width_range, has_usual_ff ? std::optional<uint32_t>(4 * h.n_embd) : std::nullopt);
+    }
     h.n_ctx = c.u32(names.n_ctx, context_range, usual.n_ctx);
     h.eps = float(c.number(names.eps, eps_range, usual.eps));
     h.extras.tied = c.boolean("tie_word_embeddings", usual.tied);
+    if (const std::string act = c.string(names.activation, std::string(usual.activation)); act != usual.activation) {
+        c.refuse(names.activation,
+                 fmt::format("is '{:.64}', but this family's program has {} alone", act, usual.activation),
+                 ErrorCode::unsupported);
+    }
     return h;
 }
 
@@ -500,26 +536,38 @@ void read_rotation(const Config& c, const Usual& usual, Hyper& h, Lists& lists) 
 
 std::span<const std::string_view> known_model_types() { return names_of_types; }
 
-Result<Shape> shape_of_config(std::string_view text, const std::string& file, bool with_tokenizer) {
+Result<ConfigModel> model_of_config(std::string_view text, const std::string& file, bool with_tokenizer) {
     WALLABY_TRY(const Json json, parse(text, file));
     std::optional<Error> problem;
     const Config whole(&json, "", file, problem);
     const Config part = whole.object("text_config");
-    const Config& c = whole.has("text_config") ? part : whole;
-    const std::string name = c.string("model_type");
+    ConfigModel model;
+    model.is_part = whole.has("text_config");
+    const Config& c = model.is_part ? part : whole;
+    model.model_type = c.string("model_type");
     if (problem) { return *std::move(problem); }
-    const auto* const type = std::ranges::find(model_types, name, &ModelType::name);
+    const auto* const type = std::ranges::find(model_types, model.model_type, &ModelType::name);
     if (type == model_types.end()) {
-        c.refuse("model_type", fmt::format("is '{:.64}', a kind of model that is not known", name),
+        c.refuse("model_type", fmt::format("is '{:.64}', a kind of model that is not known", model.model_type),
                  ErrorCode::unsupported, fmt::format("Known: {}", fmt::join(names_of_types, ", ")));
         return *std::move(problem);
     }
     Lists lists;
     Hyper h = read_sizes(c, *type);
     type->read_more(c, type->usual, h, lists);
-    if (!h.family.learned_positions) { read_rotation(c, type->usual, h, lists); }
+    if (h.family.rotates()) { read_rotation(c, type->usual, h, lists); }
+    model.quantized = whole.object("quantization_config").string("quant_method", "");
     if (problem) { return *std::move(problem); }
-    return make_shape(h, with_tokenizer);
+    model.head = h.head;
+    model.n_vocab = h.n_vocab;
+    model.tied = h.extras.tied;
+    model.shape = make_shape(h, with_tokenizer);
+    return model;
+}
+
+Result<Shape> shape_of_config(std::string_view text, const std::string& file, bool with_tokenizer) {
+    WALLABY_TRY(ConfigModel model, model_of_config(text, file, with_tokenizer));
+    return std::move(model.shape);
 }
 
 }  // namespace wallaby::convert

@@ -44,26 +44,27 @@ void set_rope_keys(gguf::Draft& draft, const Hyper& h) {
     set_unless("scaling.attn_factor", s.magnitude, 1);
 }
 
-void set_keys(gguf::Draft& draft, const Hyper& h) {
+void set_scan_keys(gguf::Draft& draft, const Hyper& h) {
+    const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", h.family.architecture, suffix); };
+    draft.set(key("attention.head_count"), 0u);  // llama.cpp asks for one
+    draft.set(key("ssm.conv_kernel"), h.extras.n_taps);
+    draft.set(key("ssm.inner_size"), h.n_heads * h.head);
+    draft.set(key("ssm.state_size"), h.extras.n_state);
+    draft.set(key("ssm.time_step_rank"), h.n_heads);
+    draft.set(key("ssm.group_count"), h.extras.n_groups);
+}
+
+void set_attention_keys(gguf::Draft& draft, const Hyper& h) {
     const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", h.family.architecture, suffix); };
     const Extras& e = h.extras;
-    draft.set("general.architecture", h.family.architecture);
-    // Not the model's own name: llama.cpp looks for the tokens of a real Phi-3 in whatever is called so.
-    draft.set("general.name", "synthetic");
-    draft.set(key("context_length"), h.n_ctx);
-    draft.set(key("embedding_length"), h.n_embd);
-    draft.set(key("block_count"), h.n_layers);
-    draft.set(key("feed_forward_length"), h.n_ff);
     draft.set(key("attention.head_count"), h.n_heads);
     draft.set(key("attention.head_count_kv"), h.n_heads_kv);
     draft.set(key("attention.key_length"), h.head);
     draft.set(key("attention.value_length"), h.head);
-    draft.set(key(h.family.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), h.eps);
-    if (!h.family.learned_positions) {
+    if (h.family.rotates()) {
         draft.set(key("rope.freq_base"), h.rope_base);
         draft.set(key("rope.dimension_count"), n_rot(h));
     }
-    draft.set(key("vocab_size"), h.n_vocab);
     if (e.n_expert != 0) {
         draft.set(key("expert_count"), e.n_expert);
         draft.set(key("expert_used_count"), e.n_used);
@@ -74,7 +75,21 @@ void set_keys(gguf::Draft& draft, const Hyper& h) {
     if (e.attention_scale != 0) { draft.set(key("attention.scale"), e.attention_scale); }
     if (e.score_cap) { draft.set(key("attn_logit_softcapping"), *e.score_cap); }
     if (e.logit_cap) { draft.set(key("final_logit_softcapping"), *e.logit_cap); }
-    if (!h.family.learned_positions) { set_rope_keys(draft, h); }
+    if (h.family.rotates()) { set_rope_keys(draft, h); }
+}
+
+void set_keys(gguf::Draft& draft, const Hyper& h) {
+    const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", h.family.architecture, suffix); };
+    draft.set("general.architecture", h.family.architecture);
+    // Not the model's own name: llama.cpp looks for the tokens of a real Phi-3 in whatever is called so.
+    draft.set("general.name", "synthetic");
+    draft.set(key("context_length"), h.n_ctx);
+    draft.set(key("embedding_length"), h.n_embd);
+    draft.set(key("block_count"), h.n_layers);
+    draft.set(key("feed_forward_length"), h.n_ff);
+    draft.set(key(h.family.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), h.eps);
+    draft.set(key("vocab_size"), h.n_vocab);
+    h.family.scan ? set_scan_keys(draft, h) : set_attention_keys(draft, h);
 }
 
 // Appends the tensors of one layer, or, with an empty prefix, those outside the layers.
@@ -114,6 +129,21 @@ class Lister {
         if (f.sinks) { add("attn_sinks.weight", {h_.n_heads}); }
         linear("attn_output", n_q, h_.n_embd, f.out_bias);
         if (f.post_norms) { norm("post_attention_norm", h_.n_embd); }
+    }
+
+    void scan() {
+        const Extras& e = h_.extras;
+        const uint64_t n_inner = uint64_t(h_.n_heads) * h_.head;
+        const uint64_t n_conv = n_inner + 2 * uint64_t(e.n_groups) * e.n_state;
+        norm("attn_norm", h_.n_embd);
+        linear("ssm_in", h_.n_embd, n_inner + n_conv + h_.n_heads, h_.family.qkv_bias);
+        add("ssm_conv1d.weight", {e.n_taps, n_conv});
+        add("ssm_conv1d.bias", {n_conv});
+        add("ssm_dt.bias", {h_.n_heads});
+        add("ssm_a", {1, h_.n_heads});
+        add("ssm_d", {1, h_.n_heads});
+        add("ssm_norm.weight", {n_inner / e.n_groups, e.n_groups});
+        linear("ssm_out", n_inner, h_.n_embd, h_.family.out_bias);
     }
 
     void feed_forward() {
@@ -163,6 +193,10 @@ Shape make_shape(const Hyper& h, bool with_tokenizer) {
     if (h.family.learned_positions) { outside.linear("position_embd", h.n_embd, h.n_ctx, false); }
     for (uint32_t il = 0; il < h.n_layers; il++) {
         Lister layer(shape.tensors, h, fmt::format("blk.{}.", il));
+        if (h.family.scan) {
+            layer.scan();
+            continue;
+        }
         layer.attention();
         layer.feed_forward();
     }

@@ -26,6 +26,9 @@ struct Family {
     bool sinks = false;              // one per head
     bool learned_positions = false;  // a row for each, in place of the rotation
     std::string_view second_norm = "ffn_norm";
+    bool scan = false;  // a convolution and a selective scan in place of attention and feed-forward: Mamba-2
+
+    bool rotates() const { return !learned_positions && !scan; }
 };
 
 namespace family {
@@ -43,6 +46,7 @@ inline constexpr Family gpt_oss{.architecture = "gpt-oss",
                                 .ff_bias = true,
                                 .sinks = true,
                                 .second_norm = "post_attention_norm"};
+inline constexpr Family mamba2{.architecture = "mamba2", .scan = true};
 inline constexpr Family olmo2{
     .architecture = "olmo2", .qk_norms = Family::Norms::all_heads, .pre_norms = false, .post_norms = true};
 inline constexpr Family gpt2{.architecture = "gpt2",
@@ -80,6 +84,8 @@ struct Extras {
     float window_rope_base = 0;  // of layers with a window; 0: as its family has it
     std::optional<float> score_cap = {}, logit_cap = {};
     Scaling scaling = {};
+    uint32_t n_state = 0, n_groups = 0, n_taps = 0;  // of a scan: elements of a head's state, groups of heads; of the
+                                                     // convolution before it
 };
 
 struct Hyper {

@@ -85,4 +85,15 @@ Result<void> write_tensors(gguf::SetWriter writer, const Cut& cut, const MakePie
     return writer.commit();
 }
 
+Result<void> write_source(const gguf::WeightSource& source, gguf::Writer writer, threads::Pool& pool,
+                          const base::Progress& progress, const std::stop_token& stop) {
+    const auto make = [&](const Piece& piece, std::span<uint8_t> out, unsigned) {
+        const gguf::Tensor& tensor = source.tensors()[piece.tensor];
+        const quant::Format& format = quant::format_of(tensor.type);
+        return source.read(tensor, piece.first / format.block_len * format.block_bytes, out);
+    };
+    // A piece costs little more than reading it.
+    return write_tensors(std::move(writer), {uint64_t(1) << 20, uint64_t(32) << 20}, make, pool, progress, stop);
+}
+
 }  // namespace wallaby::convert

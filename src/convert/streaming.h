@@ -33,4 +33,8 @@ using MakePiece = std::function<Result<void>(const Piece& piece, std::span<uint8
 Result<void> write_tensors(gguf::SetWriter writer, const Cut& cut, const MakePiece& make, threads::Pool& pool,
                            const base::Progress& progress, const std::stop_token& stop);
 
+// The same with the bytes of a source as they are; the writer is for its tensors in its order.
+Result<void> write_source(const gguf::WeightSource& source, gguf::Writer writer, threads::Pool& pool,
+                          const base::Progress& progress, const std::stop_token& stop);
+
 }  // namespace wallaby::convert

@@ -7,13 +7,9 @@
 
 #include "base/checked.h"
 #include "convert/mixes.h"
-#include "convert/streaming.h"
 
 namespace wallaby::convert {
 namespace {
-
-constexpr uint64_t piece_weights = uint64_t(1) << 20;
-constexpr uint64_t round_bytes = uint64_t(32) << 20;
 
 struct Spread {
     double mean = 0, sigma = 0;
@@ -35,34 +31,6 @@ Spread spread_of(const gguf::Tensor& t, bool tied) {
     return {0, adds_to_stream && tied ? of_inputs / 4 : of_inputs};
 }
 
-class MemorySink final : public base::ByteSink {
-  public:
-    MemorySink(std::vector<uint8_t>& bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
-    const std::string& name() const override { return name_; }
-    Result<void> reserve(uint64_t n_bytes) override {
-        bytes_.reserve(n_bytes);
-        return {};
-    }
-    Result<void> write(std::span<const uint8_t> bytes) override {
-        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-        return {};
-    }
-    Result<void> commit() override { return {}; }
-
-  private:
-    std::vector<uint8_t>& bytes_;
-    std::string name_;
-};
-
-// The metadata of a draft without tensors, as a reader sees it.
-Result<gguf::Metadata> metadata_of(const gguf::Draft& draft, const std::string& name) {
-    std::vector<uint8_t> bytes;
-    WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(std::make_unique<MemorySink>(bytes, name), draft));
-    WALLABY_OK(writer.commit());
-    WALLABY_TRY(gguf::File file, gguf::read_file(base::MemorySource(bytes, name)));
-    return std::move(file.metadata);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<SyntheticSource>> SyntheticSource::create(Shape shape, std::string_view type, uint64_t seed,
@@ -78,7 +46,7 @@ Result<std::unique_ptr<SyntheticSource>> SyntheticSource::create(Shape shape, st
             types.of.push_back(t.values.empty() ? t.type.value_or(quant::Type::f32) : quant::Type::f32);
         }
     }
-    WALLABY_TRY(source->metadata_, metadata_of(shape.metadata, name));
+    WALLABY_TRY(source->metadata_, gguf::metadata_of(shape.metadata, name));
     source->draft_ = std::move(shape.metadata);
     for (size_t i = 0; i < shape.tensors.size(); i++) {
         source->draft_.tensor(shape.tensors[i].name, types.of[i], shape.tensors[i].dims);
@@ -136,16 +104,6 @@ Result<void> SyntheticSource::read(const gguf::Tensor& tensor, uint64_t offset, 
 Result<std::unique_ptr<SyntheticSource>> open_synthetic(std::string_view shape, std::string_view type, uint64_t seed) {
     WALLABY_TRY(Shape known, named_shape(shape));
     return SyntheticSource::create(std::move(known), type, seed, fmt::format("{}:{}", shape, type));
-}
-
-Result<void> write_synthetic(const SyntheticSource& source, gguf::Writer writer, threads::Pool& pool,
-                             const base::Progress& progress, const std::stop_token& stop) {
-    const auto make = [&](const Piece& piece, std::span<uint8_t> out, unsigned) {
-        const gguf::Tensor& tensor = source.tensors()[piece.tensor];
-        const quant::Format& format = quant::format_of(tensor.type);
-        return source.read(tensor, piece.first / format.block_len * format.block_bytes, out);
-    };
-    return write_tensors(std::move(writer), {piece_weights, round_bytes}, make, pool, progress, stop);
 }
 
 }  // namespace wallaby::convert

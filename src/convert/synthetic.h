@@ -4,16 +4,13 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <stop_token>
 #include <string>
 #include <vector>
 
-#include "base/log.h"
 #include "convert/random_blocks.h"
 #include "convert/shapes.h"
 #include "gguf/weight_source.h"
 #include "gguf/writer.h"
-#include "threads/pool.h"
 
 namespace wallaby::convert {
 
@@ -54,10 +51,5 @@ class SyntheticSource final : public gguf::WeightSource {
 
 // A synthetic model of a known name: what benches and tests load in place of a file.
 Result<std::unique_ptr<SyntheticSource>> open_synthetic(std::string_view shape, std::string_view type, uint64_t seed);
-
-// Streams the model into a GGUF file, made by all threads while earlier parts are written. A stop request ends it with
-// nothing left behind.
-Result<void> write_synthetic(const SyntheticSource& source, gguf::Writer writer, threads::Pool& pool,
-                             const base::Progress& progress, const std::stop_token& stop);
 
 }  // namespace wallaby::convert

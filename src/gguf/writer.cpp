@@ -79,6 +79,25 @@ std::vector<uint8_t> record_of(const Value& value) {
 
 uint64_t record_bytes(const Tensor& tensor) { return 8 + tensor.name.size() + 4 + 8 * uint64_t(tensor.n_dims) + 4 + 8; }
 
+class MemorySink final : public base::ByteSink {
+  public:
+    MemorySink(std::vector<uint8_t>& bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
+    const std::string& name() const override { return name_; }
+    Result<void> reserve(uint64_t n_bytes) override {
+        bytes_.reserve(n_bytes);
+        return {};
+    }
+    Result<void> write(std::span<const uint8_t> bytes) override {
+        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+        return {};
+    }
+    Result<void> commit() override { return {}; }
+
+  private:
+    std::vector<uint8_t>& bytes_;
+    std::string name_;
+};
+
 }  // namespace
 
 // --- Draft
@@ -350,6 +369,16 @@ Result<void> Writer::commit() {
     WALLABY_OK(keep(sink_->commit()));
     committed_ = true;
     return {};
+}
+
+Result<Metadata> metadata_of(const Draft& draft, const std::string& name) {
+    Draft keys = draft;
+    keys.tensors_.clear();
+    std::vector<uint8_t> bytes;
+    WALLABY_TRY(Writer writer, Writer::create(std::make_unique<MemorySink>(bytes, name), keys));
+    WALLABY_OK(writer.commit());
+    WALLABY_TRY(File file, read_file(base::MemorySource(bytes, name)));
+    return std::move(file.metadata);
 }
 
 }  // namespace wallaby::gguf

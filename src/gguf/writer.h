@@ -93,6 +93,7 @@ class Draft {
 
   private:
     friend class Writer;
+    friend Result<Metadata> metadata_of(const Draft& draft, const std::string& name);
     struct Entry {
         std::string key;
         std::vector<uint8_t> bytes;  // type and value, as they stand in the file
@@ -154,5 +155,8 @@ class Writer {
     bool committed_ = false;
     std::optional<Error> error_;
 };
+
+// The keys of a draft, as a reader of the file sees them.
+Result<Metadata> metadata_of(const Draft& draft, const std::string& name);
 
 }  // namespace wallaby::gguf

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/float16.h"
+#include "convert/streaming.h"
 #include "convert/synthetic.h"
 #include "support/data.h"
 #include "support/naive.h"
@@ -90,7 +91,7 @@ TEST(GoldenPeer, RoundingOfActivationsIsTheOnlyDifference) {
         SCOPED_TRACE(std::string(format.name));
         const auto source = must(convert::open_synthetic("tiny-dense", format.name, 1));
         auto writer = must(gguf::Writer::create(path, source->draft()));
-        ASSERT_TRUE(convert::write_synthetic(*source, std::move(writer), pool, {}, {}).ok());
+        ASSERT_TRUE(convert::write_source(*source, std::move(writer), pool, {}, {}).ok());
         Runner runner(*source, {.n_ctx = 64, .n_threads = 2});
         Naive rounded(runner.model(), *source);
         rounded.round_input = round_as_llama_cpp;

@@ -186,7 +186,7 @@ TEST(ConvertHfConfig, PublishedFilesGiveTheNamedShapes) {
 }
 
 TEST(ConvertHfConfig, EveryKnownTypeIsTested) {
-    std::set<std::string_view> tested{"olmo3"};
+    std::set<std::string_view> tested{"mamba2", "olmo3"};
     for (const auto& [name, text] : published) {
         const Json json = Json::parse(text);
         for (const std::string_view type : known_model_types()) {
@@ -194,6 +194,31 @@ TEST(ConvertHfConfig, EveryKnownTypeIsTested) {
         }
     }
     EXPECT_EQ(tested.size(), known_model_types().size());
+}
+
+// Mamba-Codestral-7B-v0.1, which has 7,285,403,648 parameters by its announcement.
+TEST(ConvertHfConfig, MambaOfThePublishedSize) {
+    constexpr const char* codestral = R"({
+      "architectures": ["Mamba2ForCausalLM"], "chunk_size": 256, "conv_kernel": 4, "expand": 2, "head_dim": 64,
+      "hidden_act": "silu", "hidden_size": 4096, "layer_norm_epsilon": 1e-05, "model_type": "mamba2", "n_groups": 8,
+      "norm_before_gate": true, "num_heads": 128, "num_hidden_layers": 64, "rms_norm": true, "state_size": 128,
+      "tie_word_embeddings": false, "use_bias": false, "use_conv_bias": true, "vocab_size": 32768})";
+    const auto source = source_of(must(shape_of_config(codestral, "config.json", false)));
+    uint64_t n = 0;
+    for (const gguf::Tensor& tensor : source->tensors()) { n += tensor.n_elements(); }
+    EXPECT_EQ(n, 7'285'403'648u);
+    EXPECT_EQ(must(source->metadata().u32("mamba2.ssm.inner_size")), 8192u);
+    built(codestral);
+    built(codestral, {{"n_groups", 1}, {"use_bias", true}});
+    for (const auto& [field, value] : {std::pair<const char*, Json>("num_heads", 64),
+                                       {"n_groups", 7},
+                                       {"use_conv_bias", false},
+                                       {"conv_kernel", 0},
+                                       {"hidden_act", "gelu"}}) {
+        Json json = Json::parse(codestral);
+        json[field] = value;
+        EXPECT_EQ(refusal(json.dump()).where.field, fmt::format("field '{}'", field));
+    }
 }
 
 TEST(ConvertHfConfig, TheTextPartOfAModelThatSeesImages) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "convert/streaming.h"
 #include "support/memory_sink.h"
 #include "support/runner.h"
 
@@ -18,7 +19,7 @@ std::vector<uint8_t> file_of(const SyntheticSource& source, unsigned n_threads) 
     MemorySink::Seen seen;
     threads::Pool pool(n_threads);
     auto writer = must(gguf::Writer::create(std::make_unique<MemorySink>(seen), source.draft()));
-    const auto written = write_synthetic(source, std::move(writer), pool, {}, {});
+    const auto written = write_source(source, std::move(writer), pool, {}, {});
     EXPECT_TRUE(written.ok());
     return std::move(seen.bytes);
 }
@@ -78,7 +79,7 @@ TEST(ConvertSynthetic, AStopEndsTheWriting) {
     std::stop_source stop;
     stop.request_stop();
     auto writer = must(gguf::Writer::create(std::make_unique<MemorySink>(seen), source->draft()));
-    const auto written = write_synthetic(*source, std::move(writer), pool, {}, stop.get_token());
+    const auto written = write_source(*source, std::move(writer), pool, {}, stop.get_token());
     ASSERT_FALSE(written.ok());
     EXPECT_EQ(written.error().code, ErrorCode::cancelled);
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "convert/streaming.h"
 #include "convert/synthetic.h"
 #include "gguf/shards.h"
 #include "models/models.h"
@@ -178,7 +179,7 @@ TEST(GgufHeader, AProgramIsBuiltFromIt) {
     wallaby::testing::MemorySink::Seen seen;
     threads::Pool pool(1);
     auto writer = must(gguf::Writer::create(std::make_unique<wallaby::testing::MemorySink>(seen), synthetic->draft()));
-    ASSERT_TRUE(convert::write_synthetic(*synthetic, std::move(writer), pool, {}, {}).ok());
+    ASSERT_TRUE(convert::write_source(*synthetic, std::move(writer), pool, {}, {}).ok());
     const std::vector<uint8_t> bytes = first(seen.bytes, synthetic->layout().header_bytes);
     const auto header = must(open_stream(bytes));
     expect_same(*header, *synthetic);
