@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <filesystem>
 
 #include "assets/joey.h"
 #include "cli/progress_bar.h"
+#include "convert/checkpoint.h"
+#include "convert/encoded.h"
 
 namespace wallaby::cli {
 
@@ -64,8 +67,40 @@ void log(const ModelFlags& flags, base::LogLevel level, std::string_view text) {
     say(fmt::format("{}{}", level == base::LogLevel::warning ? "warning: " : "", text));
 }
 
+bool is_checkpoint(const std::string& name) {
+    std::error_code ignored;
+    return name.ends_with(".safetensors") || std::filesystem::is_directory(name, ignored);
+}
+
+Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name) {
+    return is_checkpoint(name) ? convert::open_checkpoint(name) : assets::open_named(name);
+}
+
+namespace {
+
+Result<std::unique_ptr<gguf::WeightSource>> encoded(std::unique_ptr<gguf::WeightSource> source,
+                                                    const ModelFlags& flags) {
+    if (flags.mmap) {
+        return Error{ErrorCode::argument,
+                     "encodes weights anew each time they are read, which --mmap does for every token",
+                     {"", "--type", {}},
+                     "Leave out one of them, or write the file with wallaby quantize or convert"};
+    }
+    auto made = convert::EncodedSource::create(std::move(source), flags.type);
+    if (!made.ok()) {
+        blame(made.error(), "--type");
+        return made.error();
+    }
+    return std::unique_ptr<gguf::WeightSource>(*std::move(made));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags) {
-    if (flags.model) { return assets::open_named(*flags.model); }
+    if (flags.model) {
+        WALLABY_TRY(auto source, open_named(*flags.model));
+        return flags.type.empty() ? std::move(source) : encoded(std::move(source), flags);
+    }
     WALLABY_TRY(auto joey, assets::open_joey());
     uint64_t n_weights = 0;
     for (const gguf::Tensor& tensor : joey->tensors()) { n_weights += tensor.n_elements(); }
@@ -78,8 +113,14 @@ void ModelFlags::add_model(CLI::App& app) {
     for (const CLI::App* at = &app; at != nullptr; at = at->get_parent()) {
         command = command.empty() ? at->get_name() : at->get_name() + " " + command;
     }
-    app.add_option("-m,--model", model, "model file (GGUF); joey (the default): the small model built into the program")
-        ->type_name("FILE");
+    auto* const named =
+        app.add_option("-m,--model", model,
+                       "model file (GGUF), or the directory of a checkpoint (config.json, safetensors); joey (the "
+                       "default): the small model built into the program")
+            ->type_name("FILE");
+    app.add_option("--type", type, "have the weights in this format or mix, encoded as they are loaded: Q8_0, Q4_K_M …")
+        ->type_name("TYPE")
+        ->needs(named);
 }
 
 void blame(Error& error, std::string_view argument) {

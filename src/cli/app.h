@@ -34,6 +34,7 @@ std::function<int()> define_synth(CLI::App& app);
 std::function<int()> define_imatrix(CLI::App& app);
 std::function<int()> define_quantize(CLI::App& app);
 std::function<int()> define_gguf(CLI::App& app);
+std::function<int()> define_convert(CLI::App& app);
 std::function<int()> define_bench(CLI::App& app);
 std::function<int()> define_plan(CLI::App& app);
 std::function<int()> define_probe(CLI::App& app);
@@ -58,6 +59,7 @@ void add_threads(CLI::App& app, uint32_t& n_threads);
 // -m and how to load: flags of llama.cpp's names where they mean the same.
 struct ModelFlags {
     std::optional<std::string> model;
+    std::string type;     // that its weights are encoded in as they are read; empty: as they are
     std::string command;  // "wallaby run": what the user typed before the flags
     uint32_t n_threads = 0;
     uint32_t n_ctx = 0, n_batch = 256;
@@ -74,6 +76,11 @@ struct ModelFlags {
     void add_isa(CLI::App& app);     // which kernels
     void add_engine(CLI::App& app);  // which back end, and where its weights are
 };
+
+// The model of that name: joey, a GGUF file, or a checkpoint in Hugging Face's layout: its directory, or its
+// safetensors file.
+Result<std::unique_ptr<gguf::WeightSource>> open_named(const std::string& name);
+bool is_checkpoint(const std::string& name);
 
 // The model that -m names. Without -m it is joey, and a line on standard error that says so.
 Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags);

@@ -41,7 +41,7 @@ struct Subject {
     bool is_synthetic = false;
 
     Result<std::unique_ptr<gguf::WeightSource>> open() const {
-        if (!is_synthetic) { return assets::open_named(name); }
+        if (!is_synthetic) { return open_named(name); }
         const size_t colon = name.find(':');
         if (colon == std::string::npos) {
             return Error{ErrorCode::argument,

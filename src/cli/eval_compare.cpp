@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 
-#include "assets/joey.h"
 #include "bench/runner.h"
 #include "cli/eval.h"
 #include "cli/interrupt.h"
@@ -117,7 +116,7 @@ class Comparer {
     // Sizes; a name that is wrong shall not show after an hour.
     Result<void> look_at(const std::vector<std::string>& names) {
         for (const std::string& name : names) {
-            WALLABY_TRY(const auto source, assets::open_named(name));
+            WALLABY_TRY(const auto source, open_named(name));
             Compared& m = comparison_.models.emplace_back();
             m.model = name;
             for (const gguf::Tensor& tensor : source->tensors()) {
@@ -190,7 +189,7 @@ class Comparer {
         bench::Group group{model.n_batch, pool.size(), quant::Type::f16, quant::Type::f16, {{.n_prompt = 128}, {.n_gen = 16}}};
         WALLABY_TRY(group.k_type, kv_type("--ctk", model.k_type));
         WALLABY_TRY(group.v_type, kv_type("--ctv", model.v_type));
-        WALLABY_TRY(const auto source, assets::open_named(m.model));
+        WALLABY_TRY(const auto source, open_named(m.model));
         WALLABY_TRY(const auto backend, backends::make(model.backend_choice(), pool));
         WALLABY_TRY(const auto runner, bench::Runner::load(*source, group, *backend, {}, stop_));
         const auto speed = [&](const bench::Test& test) -> Result<MeasuredSpeed> {

@@ -1,5 +1,4 @@
 // wallaby eval --resume: what a state depends on.
-#include "assets/joey.h"
 #include "base/hash.h"
 #include "cli/eval.h"
 
@@ -61,7 +60,7 @@ Result<std::string> hex_digest(const base::ByteSource& source) {
 Result<std::optional<eval::StateFile>> open_state(const EvalFlags& flags, std::string_view evaluation,
                                                   const engine::Model& model, const eval::Identity& more) {
     if (flags.resume.empty()) { return std::optional<eval::StateFile>(); }
-    WALLABY_TRY(const auto source, assets::open_named(flags.model.model.value_or("joey")));
+    WALLABY_TRY(const auto source, open_named(flags.model.model.value_or("joey")));
     WALLABY_TRY(const uint64_t digest, model_digest(*source));
     WALLABY_TRY(const std::string arithmetic, arithmetic_of(flags.model.backend_choice()));
     const backends::Settings& settings = model.plan().settings;

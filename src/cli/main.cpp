@@ -22,6 +22,7 @@ constexpr std::array verbs{
     Verb{"imatrix", "measure which weights a text's activations fall on, for quantize --imatrix", define_imatrix},
     Verb{"quantize", "write a model file in another weight format", define_quantize},
     Verb{"gguf", "split, merge, edit and hash model files", define_gguf},
+    Verb{"convert", "write a model file from a checkpoint of Hugging Face's or llama2.c's", define_convert},
     Verb{"bench", "measure how fast a model runs, beside what this machine allows", define_bench},
     Verb{"plan", "say whether a model fits a machine and how fast it will be there", define_plan},
     Verb{"probe", "measure what this machine can do", define_probe},

@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "assets/joey.h"
 #include "base/system.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
@@ -115,7 +114,7 @@ Result<TargetPlan> plan_of(const Flags& flags, const gguf::WeightSource& source,
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    WALLABY_TRY(const auto source, assets::open_named(flags.in));
+    WALLABY_TRY(const auto source, open_named(flags.in));
     WALLABY_TRY(convert::QuantizeOptions options, options_of(flags));
     WALLABY_TRY(const std::optional<convert::Imatrix> imatrix, read_imatrix(flags));
     if (imatrix) { options.imatrix = &*imatrix; }

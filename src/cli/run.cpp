@@ -2,7 +2,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <random>
+#include <utility>
 
 #include "base/memory_use.h"
 #include "cli/app.h"
@@ -266,8 +268,17 @@ Result<int> chat(engine::Session& session, Prompter& prompter, Interrupt& interr
     return code;
 }
 
+// `wallaby run DIR`: what would be a prompt names the directory of a checkpoint.
+void take_checkpoint(Flags& flags) {
+    if (flags.model.model || !flags.prompt) { return; }
+    std::error_code ignored;
+    if (!std::filesystem::exists(*flags.prompt + "/config.json", ignored)) { return; }
+    flags.model.model = std::exchange(flags.prompt, std::nullopt);
+}
+
 Result<int> run(Flags& flags) {
     Interrupt interrupt;
+    take_checkpoint(flags);
     const std::stop_token stop = interrupt.arm();
     WALLABY_TRY(const std::optional<std::string> prompt, one_shot_prompt(flags));
     if (flags.n_predict < -1 || flags.n_predict > int64_t(1) << 30) {
@@ -305,9 +316,10 @@ std::function<int()> define_run(CLI::App& app) {
     auto flags = std::make_shared<Flags>();
     engine::SessionOptions& s = flags->session;
     flags->model.add_model(app);
-    app.add_option(
-        "prompt", flags->prompt,
-        "the text to go on from, or the question; without one, a chat (Ctrl-C stops a reply, Ctrl-D leaves)");
+    app.add_option("prompt", flags->prompt,
+                   "the text to go on from, or the question; without one, a chat (Ctrl-C stops a reply, Ctrl-D "
+                   "leaves). Without -m, "
+                   "the directory of a checkpoint is the model");
     app.add_option("-p,--prompt", flags->prompt_flag, "the same as a flag; may be empty")->type_name("TEXT");
     app.add_option("-f,--file", flags->prompt_file, "the same from a file")->type_name("FILE");
     auto* raw = app.add_flag("--raw,--no-conversation", flags->raw,

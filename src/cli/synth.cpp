@@ -1,6 +1,5 @@
 // wallaby synth: a model file of a real model's shape with random weights: for benchmarks and tests of any size and
 // type.
-#include "assets/joey.h"
 #include "base/system.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
@@ -46,7 +45,7 @@ Result<std::unique_ptr<convert::SyntheticSource>> source_of(const Flags& flags) 
     const std::string& out = flags.words.back();
     convert::Shape shape;
     if (is_like) {
-        WALLABY_TRY(const auto file, assets::open_named(flags.like));
+        WALLABY_TRY(const auto file, open_named(flags.like));
         WALLABY_TRY(shape, convert::shape_like(*file));
     } else {
         WALLABY_TRY(shape, named(convert::named_shape(flags.words.front()), "NAME"));

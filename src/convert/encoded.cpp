@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
-#include "base/math.h"
+#include "convert/recode.h"
 
 namespace wallaby::convert {
 namespace {
@@ -11,50 +11,23 @@ namespace {
 constexpr uint64_t super_block = 256;      // a whole number of blocks of every format
 constexpr uint64_t chunk_weights = 32768;  // decoded and encoded at a time
 
-// Weights first … first + n - 1, encoded. Super-blocks but for the last.
-class Encoder {
-  public:
-    Encoder(const gguf::WeightSource& source, const gguf::Tensor& from, const quant::Format& to)
-        : source_(source), from_(from), decoded_(quant::format_of(from.type)), to_(to) {}
-
-    Result<void> encode(uint64_t first, uint64_t n, std::span<uint8_t> out) {
-        bytes_.resize(n / decoded_.block_len * decoded_.block_bytes);
-        values_.resize(n);
-        WALLABY_OK(source_.read(from_, first / decoded_.block_len * decoded_.block_bytes, bytes_));
-        decoded_.decode(bytes_.data(), values_.data(), n / decoded_.block_len);
-        if (const size_t i = base::first_not_finite(values_); i < n) {
-            const uint64_t at = first + i;
-            return Error{ErrorCode::numeric,
-                         fmt::format("is {} at row {}, column {}", values_[i], at / from_.dims[0], at % from_.dims[0]),
-                         {source_.file_of(from_), fmt::format("tensor '{}'", from_.name), {}},
-                         "The file is damaged"};
-        }
-        to_.encode(values_.data(), out.data(), n / to_.block_len, nullptr);
-        return {};
-    }
-
-  private:
-    const gguf::WeightSource& source_;
-    const gguf::Tensor& from_;
-    const quant::Format& decoded_;
-    const quant::Format& to_;
-    std::vector<uint8_t> bytes_;
-    std::vector<float> values_;
-};
-
 }  // namespace
 
-EncodedSource::EncodedSource(std::unique_ptr<gguf::WeightSource> source, QuantizePlan plan, gguf::Metadata metadata)
+EncodedSource::EncodedSource(std::shared_ptr<const gguf::WeightSource> source, QuantizePlan plan, gguf::Metadata metadata)
     : source_(std::move(source)), plan_(std::move(plan)), metadata_(std::move(metadata)) {
     const auto& tensors = plan_.layout.tensors;
     for (size_t i = 0; i < tensors.size(); i++) { by_name_[tensors[i].name] = i; }
 }
 
-Result<std::unique_ptr<EncodedSource>> EncodedSource::create(std::unique_ptr<gguf::WeightSource> source,
+Result<std::unique_ptr<EncodedSource>> EncodedSource::create(std::shared_ptr<const gguf::WeightSource> source,
                                                              std::string_view type) {
-    const std::string& name = source->metadata().file();
-    WALLABY_TRY(QuantizePlan plan, plan_quantize(*source, type, {}, name));
-    WALLABY_TRY(gguf::Metadata metadata, gguf::metadata_of(plan.draft, name));
+    WALLABY_TRY(QuantizePlan plan, plan_quantize(*source, type, {}, source->metadata().file()));
+    return create(std::move(source), std::move(plan));
+}
+
+Result<std::unique_ptr<EncodedSource>> EncodedSource::create(std::shared_ptr<const gguf::WeightSource> source,
+                                                             QuantizePlan plan) {
+    WALLABY_TRY(gguf::Metadata metadata, gguf::metadata_of(plan.draft, source->metadata().file()));
     return std::unique_ptr<EncodedSource>(new EncodedSource(std::move(source), std::move(plan), std::move(metadata)));
 }
 
@@ -80,7 +53,8 @@ Result<void> EncodedSource::read(const gguf::Tensor& tensor, uint64_t offset, st
                      ""};
     }
     const quant::Format& to = quant::format_of(tensor.type);
-    Encoder encoder(*source_, from, to);
+    const std::span<const float> factors = plan_.importance[by_name_.at(tensor.name)];
+    RecodeBuffers buffers;
     std::vector<uint8_t> encoded;
     while (!out.empty()) {
         const uint64_t weight = offset / to.block_bytes * to.block_len, first = weight - weight % super_block;
@@ -89,7 +63,8 @@ Result<void> EncodedSource::read(const gguf::Tensor& tensor, uint64_t offset, st
         const uint64_t rounded = (wanted + super_block - 1) / super_block * super_block;
         const uint64_t n = std::min({rounded, chunk_weights, tensor.n_elements() - first});
         encoded.resize(n / to.block_len * to.block_bytes);
-        WALLABY_OK(encoder.encode(first, n, encoded));
+        WALLABY_TRY([[maybe_unused]] const Recoded recoded,
+                    recode(*source_, from, {first, n}, tensor.type, factors, encoded, buffers));
         const uint64_t n_copied = std::min<uint64_t>(encoded.size() - skipped, out.size());
         std::copy_n(encoded.begin() + ptrdiff_t(skipped), n_copied, out.begin());
         offset += n_copied;

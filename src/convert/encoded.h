@@ -13,9 +13,12 @@ namespace wallaby::convert {
 
 class EncodedSource final : public gguf::WeightSource {
   public:
-    // `type` is a format or mix of quantize_names(). Takes the source over.
-    static Result<std::unique_ptr<EncodedSource>> create(std::unique_ptr<gguf::WeightSource> source,
+    // `type` is a format or mix of quantize_names().
+    static Result<std::unique_ptr<EncodedSource>> create(std::shared_ptr<const gguf::WeightSource> source,
                                                          std::string_view type);
+    // `plan` is one of the source.
+    static Result<std::unique_ptr<EncodedSource>> create(std::shared_ptr<const gguf::WeightSource> source,
+                                                         QuantizePlan plan);
 
     const gguf::Metadata& metadata() const override { return metadata_; }
     std::span<const gguf::Tensor> tensors() const override { return plan_.layout.tensors; }
@@ -27,11 +30,11 @@ class EncodedSource final : public gguf::WeightSource {
     Result<void> check_bytes(const gguf::Tensor& tensor) const override;
 
   private:
-    EncodedSource(std::unique_ptr<gguf::WeightSource> source, QuantizePlan plan, gguf::Metadata metadata);
+    EncodedSource(std::shared_ptr<const gguf::WeightSource> source, QuantizePlan plan, gguf::Metadata metadata);
     // The same tensor as it is in the source.
     const gguf::Tensor& before(const gguf::Tensor& tensor) const;
 
-    std::unique_ptr<gguf::WeightSource> source_;
+    std::shared_ptr<const gguf::WeightSource> source_;
     QuantizePlan plan_;
     gguf::Metadata metadata_;
     std::map<std::string_view, size_t, std::less<>> by_name_;

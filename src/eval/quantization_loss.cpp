@@ -1,6 +1,6 @@
 #include "eval/quantization_loss.h"
 
-#include "convert/quantized_source.h"
+#include "convert/encoded.h"
 #include "eval/divergence.h"
 
 namespace wallaby::eval {
@@ -23,7 +23,9 @@ Result<QuantizationLoss> QuantizationLoss::create(const gguf::WeightSource& sour
 }
 
 Result<std::shared_ptr<engine::Model>> QuantizationLoss::load(const convert::QuantizePlan& plan) const {
-    return engine::Model::load(std::make_unique<convert::QuantizedSource>(*source_, plan), options_, *resources_);
+    const std::shared_ptr<const gguf::WeightSource> borrowed(std::shared_ptr<void>(), source_);
+    WALLABY_TRY(auto encoded, convert::EncodedSource::create(borrowed, plan));
+    return engine::Model::load(std::move(encoded), options_, *resources_);
 }
 
 Result<void> QuantizationLoss::score(const std::shared_ptr<engine::Model>& model, const RowSink& sink) const {
