@@ -184,7 +184,8 @@ Result<std::string> divergence(EvalFlags flags) {
     WALLABY_OK(eval::check_vocabulary(*loaded.model, base));
     if (!flags.text_file.empty()) {
         WALLABY_TRY(const std::string text, evaluated_text(flags.text_file));
-        WALLABY_TRY(const eval::Chunks chunks, chunks_of(*loaded.model, text, flags.text_file, flags.n_chunks, flags.stride));
+        WALLABY_TRY(const eval::Chunks chunks,
+                    chunks_of(*loaded.model, text, flags.text_file, flags.n_chunks, flags.stride));
         WALLABY_OK(eval::check_chunks(chunks, base));
     }
     WALLABY_TRY(auto state, open_state(flags, "kl", *loaded.model, {{"base", digest}}));

@@ -140,7 +140,8 @@ class Comparer {
         const uint32_t wanted = flags_.eval.model.n_ctx;
         WALLABY_TRY(const Loaded loaded, load_named(m.model, wanted != 0 ? wanted : default_chunk_size));
         WALLABY_TRY(const std::string text, evaluated_text(flags_.eval.text_file));
-        WALLABY_TRY(const eval::Chunks chunks, chunks_of(*loaded.model, text, flags_.eval.text_file, flags_.eval.n_chunks, flags_.eval.stride));
+        WALLABY_TRY(const eval::Chunks chunks,
+                    chunks_of(*loaded.model, text, flags_.eval.text_file, flags_.eval.n_chunks, flags_.eval.stride));
         WALLABY_TRY(const text::Tokenizer* tokenizer, loaded.model->tokenizer());
         WALLABY_TRY(eval::BaseWriter writer, eval::BaseWriter::create(logits, chunks, loaded.model->n_vocab(),
                                                                       eval::vocabulary_digest(*tokenizer)));
@@ -186,7 +187,8 @@ class Comparer {
         if (flags_.no_speed) { return {}; }
         const ModelFlags& model = flags_.eval.model;
         threads::Pool pool(model.n_threads);
-        bench::Group group{model.n_batch, pool.size(), quant::Type::f16, quant::Type::f16, {{.n_prompt = 128}, {.n_gen = 16}}};
+        bench::Group group{
+            model.n_batch, pool.size(), quant::Type::f16, quant::Type::f16, {{.n_prompt = 128}, {.n_gen = 16}}};
         WALLABY_TRY(group.k_type, kv_type("--ctk", model.k_type));
         WALLABY_TRY(group.v_type, kv_type("--ctv", model.v_type));
         WALLABY_TRY(const auto source, open_named(m.model));

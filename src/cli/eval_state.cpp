@@ -72,7 +72,9 @@ Result<std::optional<eval::StateFile>> open_state(const EvalFlags& flags, std::s
                                      {"rope-freq-base", fmt::format("{}", flags.model.rope_freq_base)},
                                      {"rope-freq-scale", fmt::format("{}", flags.model.rope_freq_scale)}});
     WALLABY_TRY(eval::StateFile state, eval::StateFile::open(flags.resume, identity));
-    if (state.n_done() != 0) { say(fmt::format("{}: goes on after the {} that are done", state.path(), state.n_done())); }
+    if (state.n_done() != 0) {
+        say(fmt::format("{}: goes on after the {} that are done", state.path(), state.n_done()));
+    }
     return std::optional(std::move(state));
 }
 

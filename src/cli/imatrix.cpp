@@ -127,8 +127,8 @@ Result<void> find_sensitivities(Flags flags, convert::Imatrix& imatrix) {
     const uint32_t n_ctx = flags.model.n_ctx == 0 ? default_chunk_size : flags.model.n_ctx;
     engine::LoadOptions options;
     options.backend = flags.model.backend_choice();
-    WALLABY_TRY(const auto loss, eval::QuantizationLoss::create(*source, {text, n_ctx, flags.n_sensitivity_chunks}, options,
-                                                                resources));
+    WALLABY_TRY(const auto loss,
+                eval::QuantizationLoss::create(*source, {text, n_ctx, flags.n_sensitivity_chunks}, options, resources));
     const convert::TypesOptions types{.allow_requantize = true, .imatrix = &imatrix};
     WALLABY_TRY(const auto coarse,
                 convert::plan_quantize(*source, coarse_type,
@@ -138,7 +138,7 @@ Result<void> find_sensitivities(Flags flags, convert::Imatrix& imatrix) {
         status.show(n_done, n_total, fmt::format("{} in {}: KL divergence {:.6f}", group, coarse_type, kld));
     };
     WALLABY_TRY(const std::vector<double> found,
-                eval::measure_sensitivities(*source, coarse, types, loss, pool, progress, stop));
+                eval::measure_sensitivities(*source, coarse, types, loss, resources, progress));
     imatrix.sensitivities.clear();
     for (size_t i = 0; i < found.size(); i++) {
         if (found[i] != 0) { imatrix.sensitivities.push_back({source->tensors()[i].name, found[i]}); }
@@ -184,10 +184,9 @@ std::function<int()> define_imatrix(CLI::App& app) {
     add_chunks(app, flags->n_chunks);
     app.add_flag("--process-output", flags->process_output, "collect for the output matrix too");
     app.add_flag("--no-ppl", flags->no_ppl, "do not compute the perplexity");
-    CLI::Option* text = app.get_option("--file");
     app.add_flag("--sensitivity", flags->sensitivity,
                  "measure how much each matrix counts, for quantize --target-size: an evaluation by kind and by layer")
-        ->needs(text);
+        ->needs(app.get_option("--file"));
     app.add_option("--sensitivity-chunks", flags->n_sensitivity_chunks, "chunks of the text for that")
         ->type_name("N")
         ->check(CLI::Range(1, 1 << 20))

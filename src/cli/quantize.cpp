@@ -18,7 +18,7 @@ struct Flags {
     std::string in, out, type, imatrix;
     std::string output_type, embedding_type;
     std::vector<std::string> included, excluded;  // parts of names
-    std::vector<std::string> rules;  // PATTERN=TYPE
+    std::vector<std::string> rules;               // PATTERN=TYPE
     convert::QuantizeOptions options;
     TargetFlags target;
     uint32_t n_threads = 0;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/ascii.h"
 #include "cli/evaluation.h"
 #include "cli/progress_bar.h"
 #include "convert/allocate.h"
@@ -22,13 +23,13 @@ constexpr Type usual_types[] = {Type::q2_k, Type::q3_k, Type::q4_k,   Type::q5_k
 
 // "4.2GB", "300 MB", "1.5GiB", "2G": bytes.
 Result<uint64_t> bytes_of(const std::string& text) {
-    constexpr std::pair<std::string_view, double> units[] = {{"", 1},      {"K", 1e3},    {"KB", 1e3},   {"M", 1e6},
-                                                             {"MB", 1e6},  {"G", 1e9},    {"GB", 1e9},   {"KiB", 0x1p10},
-                                                             {"MiB", 0x1p20}, {"GiB", 0x1p30}};
+    constexpr std::pair<std::string_view, double> units[] = {
+        {"", 1},    {"k", 1e3},  {"kb", 1e3},     {"m", 1e6},      {"mb", 1e6},
+        {"g", 1e9}, {"gb", 1e9}, {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}};
     double n = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
-    std::string_view unit(end, size_t(text.data() + text.size() - end));
-    unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
+    std::string unit = base::lower(std::string_view(end, size_t(text.data() + text.size() - end)));
+    unit.erase(0, std::min(unit.find_first_not_of(' '), unit.size()));
     const auto* const known = std::ranges::find(units, unit, &std::pair<std::string_view, double>::first);
     const double bytes = problem == std::errc() && known != std::end(units) ? n * known->second : 0;
     if (!(bytes >= 1 && bytes < 0x1p63)) {
@@ -40,7 +41,7 @@ Result<uint64_t> bytes_of(const std::string& text) {
     return uint64_t(bytes);
 }
 
-Result<std::vector<Type>> allowed_types(const TargetFlags& flags) {
+Result<std::vector<Type>> allowed_types(const gguf::WeightSource& source, const TargetFlags& flags) {
     std::vector<Type> types;
     for (const std::string& name : flags.types) {
         const quant::Format* const format = quant::find_format(name);
@@ -52,7 +53,11 @@ Result<std::vector<Type>> allowed_types(const TargetFlags& flags) {
         }
         types.push_back(format->type);
     }
-    if (types.empty()) { types.assign(std::begin(usual_types), std::end(usual_types)); }
+    if (!types.empty()) { return types; }
+    types.assign(std::begin(usual_types), std::end(usual_types));
+    for (const gguf::Tensor& tensor : source.tensors()) {  // nor need a tensor change
+        if (std::ranges::find(types, tensor.type) == types.end()) { types.push_back(tensor.type); }
+    }
     return types;
 }
 
@@ -93,9 +98,10 @@ class Target {
         : source_(source), flags_(flags), options_(options), out_(out), pool_(pool), stop_(stop) {}
 
     Result<TargetPlan> find() {
-        WALLABY_TRY(const std::vector<Type> allowed, allowed_types(flags_));
+        WALLABY_TRY(const std::vector<Type> allowed, allowed_types(source_, flags_));
         const std::vector<Type> smallest = smallest_types(source_, allowed, options_.allow_requantize);
         WALLABY_TRY(const convert::QuantizePlan plan, plan_of(smallest));
+        WALLABY_OK(convert::check_importance(source_, plan, options_.imatrix));
         std::vector<std::vector<convert::TypeChoice>> choices;
         {
             ProgressBar bar("trying types");
@@ -109,7 +115,8 @@ class Target {
         TargetPlan result;
         WALLABY_TRY(result.plan, plan_of(found.types));
         if (!is_measured) {
-            result.remarks += "every matrix counts alike: an importance matrix made with --sensitivity tells them apart\n";
+            result.remarks +=
+                "every matrix counts alike: an importance matrix made with --sensitivity tells them apart\n";
         }
         if (flags_.max_kld != 0) {
             result.remarks += fmt::format("KL divergence {:.6f} on {}\n", last_kld_, flags_.text_file);
@@ -133,7 +140,8 @@ class Target {
         return true;
     }
 
-    Result<convert::Allocation> within_bytes(const convert::Frontier& frontier, const convert::QuantizePlan& plan) const {
+    Result<convert::Allocation> within_bytes(const convert::Frontier& frontier,
+                                             const convert::QuantizePlan& plan) const {
         uint64_t n_tensor_bytes = 0, n_weights = 0;
         for (const gguf::Tensor& tensor : plan.layout.tensors) {
             n_tensor_bytes += tensor.n_bytes;
@@ -194,18 +202,21 @@ class Target {
 }  // namespace
 
 void add_target(CLI::App& app, TargetFlags& flags, CLI::Option* type) {
-    CLI::Option* size = app.add_option("--target-size", flags.size,
-                                       "in the place of TYPE: types by tensor, so that a file of this size (4.2GB) loses least")
-                            ->type_name("SIZE")
-                            ->excludes(type);
+    CLI::Option* size =
+        app.add_option("--target-size", flags.size,
+                       "in the place of TYPE: types by tensor, so that a file of this size (4.2GB) loses least")
+            ->type_name("SIZE")
+            ->excludes(type);
     CLI::Option* bits = app.add_option("--target-bpw", flags.bits, "the same by bits per weight, of all tensors")
                             ->type_name("X")
                             ->check(CLI::Range(0.1, 64.0))
                             ->excludes(type)
                             ->excludes(size);
-    CLI::Option* text = app.add_option("-f,--file", flags.text_file, "the text that --max-kld measures on")->type_name("FILE");
-    app.add_option("--max-kld", flags.max_kld,
-                   "in the place of TYPE: the smallest file whose mean KL divergence (nats) from IN on the text is at most X")
+    CLI::Option* text =
+        app.add_option("-f,--file", flags.text_file, "the text that --max-kld measures on")->type_name("FILE");
+    app.add_option(
+           "--max-kld", flags.max_kld,
+           "in the place of TYPE: the smallest file whose mean KL divergence (nats) from IN on the text is at most X")
         ->type_name("X")
         ->check(CLI::Range(1e-9, 100.0))
         ->excludes(type)

@@ -1,5 +1,5 @@
-// quantize --target-size, --target-bpw, --max-kld: a type for each tensor, so that a file of a size loses least, or a file
-// of a loss is smallest.
+// quantize --target-size, --target-bpw, --max-kld: a type for each tensor, so that a file of a size loses least, or a
+// file of a loss is smallest.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,10 +10,10 @@
 namespace wallaby::cli {
 
 struct TargetFlags {
-    std::string size;         // of the file, "4.2GB"
-    double bits = 0;          // per weight
-    double max_kld = 0;       // nats
-    std::string text_file;    // on which the loss is measured
+    std::string size;       // of the file, "4.2GB"
+    double bits = 0;        // per weight
+    double max_kld = 0;     // nats
+    std::string text_file;  // on which the loss is measured
     uint32_t n_chunks = 4, chunk_size = 512;
     std::vector<std::string> types;  // that tensors may get
 

@@ -42,9 +42,8 @@ Frontier::Frontier(std::span<const std::vector<TypeChoice>> choices) {
                 {tensor, hull[i].type, hull[i].n_bytes - hull[i - 1].n_bytes, hull[i - 1].loss - hull[i].loss});
         }
     }
-    std::ranges::stable_sort(steps_, [](const Step& a, const Step& b) {
-        return a.saved / double(a.n_bytes) > b.saved / double(b.n_bytes);
-    });
+    std::ranges::stable_sort(
+        steps_, [](const Step& a, const Step& b) { return a.saved / double(a.n_bytes) > b.saved / double(b.n_bytes); });
 }
 
 void Frontier::take(const Step& step, Allocation& at) const {

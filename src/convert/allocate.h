@@ -1,9 +1,9 @@
 // Shares a file's bytes out among its tensors: which of the types that each could have loses least in all.
 //
-// Losses add up over tensors, so this is a knapsack with one choice per tensor. Only choices on the lower convex hull of
-// a tensor's (bytes, loss) can stand in an optimum for some price per byte (Everett 1963), and steps along all hulls,
-// taken in the order of loss saved per byte, pass through those optima: the Frontier. Between two of them what is left
-// over is filled with the best steps that still fit, which is within one step of the best there is.
+// Losses add up over tensors, so this is a knapsack with one choice per tensor. Only choices on the lower convex hull
+// of a tensor's (bytes, loss) can stand in an optimum for some price per byte (Everett 1963), and steps along all
+// hulls, taken in the order of loss saved per byte, pass through those optima: the Frontier. Between two of them what
+// is left over is filled with the best steps that still fit, which is within one step of the best there is.
 #pragma once
 #include <cstdint>
 #include <functional>

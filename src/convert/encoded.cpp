@@ -13,7 +13,8 @@ constexpr uint64_t chunk_weights = 32768;  // decoded and encoded at a time
 
 }  // namespace
 
-EncodedSource::EncodedSource(std::shared_ptr<const gguf::WeightSource> source, QuantizePlan plan, gguf::Metadata metadata)
+EncodedSource::EncodedSource(std::shared_ptr<const gguf::WeightSource> source, QuantizePlan plan,
+                             gguf::Metadata metadata)
     : source_(std::move(source)), plan_(std::move(plan)), metadata_(std::move(metadata)) {
     const auto& tensors = plan_.layout.tensors;
     for (size_t i = 0; i < tensors.size(); i++) { by_name_[tensors[i].name] = i; }

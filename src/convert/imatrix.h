@@ -42,11 +42,11 @@ struct Sensitivity {
 };
 
 struct Imatrix {
-    std::string file;                       // for messages, and what quantised files name
-    std::vector<InputSums> tensors;         // ascending by name
-    std::vector<Sensitivity> sensitivities;  // ascending by name; empty: not measured. A .dat file has none
+    std::string file;                // for messages, and what quantised files name
+    std::vector<InputSums> tensors;  // ascending by name
     std::vector<std::string> datasets;
-    uint32_t n_chunks = 0, chunk_size = 0;  // of text; tokens of one
+    uint32_t n_chunks = 0, chunk_size = 0;        // of text; tokens of one
+    std::vector<Sensitivity> sensitivities = {};  // ascending by name; empty: not measured. .dat files have none
 
     const InputSums* find(std::string_view name) const;
     double sensitivity_of(std::string_view name) const;  // 0 of tensors that are not there

@@ -83,7 +83,7 @@ Result<std::vector<std::optional<Type>>> asked_types(const gguf::WeightSource& s
                                                      const QuantizeOptions& options) {
     std::vector<std::optional<Type>> asked(shapes.size());
     std::vector<NamePattern> patterns;
-    for (const TensorRule& rule : options.rules) {
+    for (const TypeRule& rule : options.rules) {
         WALLABY_TRY(NamePattern pattern, NamePattern::compile(rule.pattern));
         patterns.push_back(std::move(pattern));
     }
@@ -138,7 +138,9 @@ Result<Types> types_by_name(const gguf::WeightSource& source, std::string_view n
     }
     const std::vector<TensorShape> shapes = shapes_of(source);
     WALLABY_TRY(const auto asked, asked_types(source, shapes, options));
-    WALLABY_TRY(Types types, choose_types(name, shapes, {.pure = options.pure, .has_importance = options.imatrix != nullptr, .asked = asked}));
+    WALLABY_TRY(Types types,
+                choose_types(name, shapes,
+                             {.pure = options.pure, .has_importance = options.imatrix != nullptr, .asked = asked}));
     const bool to_f32 = type == Type::f32;
     for (size_t i = 0; i < shapes.size(); i++) {
         const gguf::Tensor& tensor = source.tensors()[i];
@@ -182,6 +184,7 @@ Result<QuantizePlan> plan_quantize(const gguf::WeightSource& source, std::string
                                stays ? std::nullopt : std::optional(types.file_type)};
     WALLABY_TRY(QuantizePlan plan, plan_types(source, types.of, for_all, file));
     plan.n_replaced = types.n_replaced;
+    WALLABY_OK(check_importance(source, plan, options.imatrix));
     return plan;
 }
 
@@ -200,7 +203,6 @@ Result<QuantizePlan> plan_types(const gguf::WeightSource& source, std::span<cons
     plan.draft.set("general.quantization_version", 2u);
     if (options.imatrix != nullptr) { set_keys(plan.draft, *options.imatrix); }
     plan.importance.resize(types.size());
-    bool any_weighted = false;
     for (size_t i = 0; i < types.size(); i++) {
         const gguf::Tensor& tensor = source.tensors()[i];
         const Format& to = quant::format_of(types[i]);
@@ -212,19 +214,21 @@ Result<QuantizePlan> plan_types(const gguf::WeightSource& source, std::span<cons
             WALLABY_TRY(plan.importance[i], importance_for(source, tensor, *options.imatrix));
         }
         const bool is_weighted = !plan.importance[i].empty();
-        any_weighted = any_weighted || is_weighted;
         plan.n_unweighted += options.imatrix == nullptr || is_weighted ? 0 : 1;
         const bool wants_it = wants_importance(shape, to.type, options.file_type.value_or(0));
         plan.n_wanting_importance += wants_it && !is_weighted ? 1 : 0;
     }
-    if (plan.n_unweighted != 0 && !any_weighted) {
-        return Error{ErrorCode::model,
-                     fmt::format("names none of the matrices of {} that are quantised", source.metadata().file()),
-                     {options.imatrix->file, "", {}},
-                     "Use the importance matrix of this model"};
-    }
     WALLABY_TRY(plan.layout, plan.draft.layout(file));
     return plan;
+}
+
+Result<void> check_importance(const gguf::WeightSource& source, const QuantizePlan& plan, const Imatrix* imatrix) {
+    const auto is_weighted = [](const std::vector<float>& factors) { return !factors.empty(); };
+    if (plan.n_unweighted == 0 || std::ranges::any_of(plan.importance, is_weighted)) { return {}; }
+    return Error{ErrorCode::model,
+                 fmt::format("names none of the matrices of {} that are quantised", source.metadata().file()),
+                 {imatrix->file, "", {}},
+                 "Use the importance matrix of this model"};
 }
 
 std::vector<Type> tensor_types(std::span<const gguf::Tensor> tensors) {

@@ -1,6 +1,6 @@
 // What is to become of a model file when it is quantised: which type each tensor gets, by a format's or mix's name
-// (mixes.h) and what is asked besides. Known before a weight is read, and by the tensors alone, so that files of families
-// that this build cannot run are quantised as well.
+// (mixes.h) and what is asked besides. Known before a weight is read, and by the tensors alone, so that files of
+// families that this build cannot run are quantised as well.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -16,7 +16,7 @@
 namespace wallaby::convert {
 
 // Matrices in whose names the regular expression is found become `type`.
-struct TensorRule {
+struct TypeRule {
     std::string pattern;
     quant::Type type = quant::Type::f32;
 };
@@ -30,7 +30,7 @@ struct QuantizeOptions {
     // too), and of the token embedding.
     std::optional<quant::Type> output = {}, embedding = {};
     // And of other matrices: the first rule that fits. One that fits no matrix is an error.
-    std::vector<TensorRule> rules = {};
+    std::vector<TypeRule> rules = {};
 };
 
 struct QuantizePlan {
@@ -52,8 +52,8 @@ std::vector<std::string_view> quantize_names();
 
 // `type` is a name of mixes.h, or copy_name. All metadata is kept, but for general.file_type and
 // general.quantization_version, and what says that the source was split. Tensors that are no matrices stay as they are.
-// An importance matrix is named as llama.cpp names it, in keys quantize.imatrix.*; one whose sizes are not the source's is
-// an error. `file` names the file to be written in messages.
+// An importance matrix is named as llama.cpp names it, in keys quantize.imatrix.*; one whose sizes are not the
+// source's, or that names none of its matrices, is an error. `file` names the file to be written in messages.
 Result<QuantizePlan> plan_quantize(const gguf::WeightSource& source, std::string_view type,
                                    const QuantizeOptions& options, const std::string& file);
 struct TypesOptions {
@@ -61,9 +61,11 @@ struct TypesOptions {
     const Imatrix* imatrix = nullptr;
     std::optional<uint32_t> file_type = {};  // general.file_type; nothing: what the source says
 };
-// The same with the type of each tensor given.
+// The same with the type of each tensor given; an importance matrix need not name those that change.
 Result<QuantizePlan> plan_types(const gguf::WeightSource& source, std::span<const quant::Type> types,
                                 const TypesOptions& options, const std::string& file);
+// An error where the plan was made with an importance matrix that names none of the matrices that become blocks.
+Result<void> check_importance(const gguf::WeightSource& source, const QuantizePlan& plan, const Imatrix* imatrix);
 // The types that tensors have: a source's, or those of a plan's layout.
 std::vector<quant::Type> tensor_types(std::span<const gguf::Tensor> tensors);
 // The types, ascending, that plan_types takes for this tensor: its own, and where it is a matrix all those that can be

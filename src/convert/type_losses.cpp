@@ -66,12 +66,15 @@ Result<std::vector<std::vector<TypeChoice>>> type_choices(const gguf::WeightSour
     std::vector<std::vector<TypeChoice>> choices(tensors.size());
     std::vector<Question> questions;
     for (size_t t = 0; t < tensors.size(); t++) {
-        choices[t].push_back({tensors[t].type, tensors[t].n_bytes, 0});
-        if (plan.layout.tensors[t].type == tensors[t].type) { continue; }
+        const bool stays = plan.layout.tensors[t].type == tensors[t].type;
         for (const quant::Type type : types) {
+            if (type == tensors[t].type || stays) { continue; }
             if (!can_be(tensors[t], type) || bytes_as(tensors[t], type) >= tensors[t].n_bytes) { continue; }
             questions.push_back({t, choices[t].size()});
             choices[t].push_back({type, bytes_as(tensors[t], type), 0});
+        }
+        if (choices[t].empty() || std::ranges::find(types, tensors[t].type) != types.end()) {
+            choices[t].push_back({tensors[t].type, tensors[t].n_bytes, 0});
         }
     }
     std::vector<Result<double>> answers(questions.size(), 0.0);
@@ -81,8 +84,8 @@ Result<std::vector<std::vector<TypeChoice>>> type_choices(const gguf::WeightSour
         const size_t n = std::min(round, questions.size() - first);
         WALLABY_OK(pool.run(n, stop, [&](uint64_t i, unsigned) {
             const Question& q = questions[first + i];
-            answers[first + i] = relative_error(source, tensors[q.tensor], choices[q.tensor][q.choice].type,
-                                                plan.importance[q.tensor]);
+            answers[first + i] =
+                relative_error(source, tensors[q.tensor], choices[q.tensor][q.choice].type, plan.importance[q.tensor]);
         }));
         if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
         if (progress) { progress(first + n, questions.size()); }

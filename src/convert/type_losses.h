@@ -11,10 +11,11 @@
 
 namespace wallaby::convert {
 
-// A tensor's choices: what it is in `plan` where the plan leaves it as it is; else each of `types` whose blocks divide
-// its rows and which is no larger than what it is now, and what it is now. The loss is the relative squared error of the
-// matrix's product with inputs as the importance describes them, Σ f (q - w)² / Σ f w², from a sample of its weights that
-// is the same in every run: a few MiB of memory for each thread. Weights that are not finite are errors.
+// A tensor's choices: each of `types` whose blocks divide its rows and which is smaller than what it is now, and what
+// it is now where that is one of `types`; or that alone, where there is no other and where the plan leaves it. The loss
+// is the relative squared error of the matrix's product with inputs as the importance describes them, Σ f (q - w)² / Σ
+// f w², from a sample of its weights that is the same in every run: a few MiB of memory for each thread. Weights that
+// are not finite are errors.
 Result<std::vector<std::vector<TypeChoice>>> type_choices(const gguf::WeightSource& source, const QuantizePlan& plan,
                                                           std::span<const quant::Type> types, threads::Pool& pool,
                                                           const base::Progress& progress, const std::stop_token& stop);

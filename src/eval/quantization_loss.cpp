@@ -10,7 +10,8 @@ Result<QuantizationLoss> QuantizationLoss::create(const gguf::WeightSource& sour
                                                   const engine::Resources& resources) {
     QuantizationLoss loss(source, options, resources);
     loss.options_.n_ctx = text.n_ctx;
-    WALLABY_TRY(const convert::QuantizePlan as_it_is, convert::plan_types(source, convert::tensor_types(source.tensors()), {}, ""));
+    WALLABY_TRY(const convert::QuantizePlan as_it_is,
+                convert::plan_types(source, convert::tensor_types(source.tensors()), {}, ""));
     WALLABY_TRY(const auto model, loss.load(as_it_is));
     WALLABY_TRY(loss.chunks_, cut_text(*model, text.text, text.n_ctx, text.n_chunks));
     loss.logits_.reserve(loss.chunks_.n_chunks() * loss.chunks_.n_scored() * model->n_vocab());
@@ -30,7 +31,10 @@ Result<std::shared_ptr<engine::Model>> QuantizationLoss::load(const convert::Qua
 
 Result<void> QuantizationLoss::score(const std::shared_ptr<engine::Model>& model, const RowSink& sink) const {
     WALLABY_TRY(const auto session, engine::Session::create(model, {}));
-    return eval::score(*session, chunks_, sink, resources_->stop);
+    for (size_t chunk = 0; chunk < chunks_.n_chunks(); chunk++) {
+        WALLABY_OK(eval::score(*session, chunks_, chunk, sink, resources_->stop));
+    }
+    return {};
 }
 
 Result<double> QuantizationLoss::measure(const convert::QuantizePlan& plan) const {

@@ -1,5 +1,5 @@
-// What a model loses by quantising, before any file is written: the KL divergence of its next tokens from those that the
-// source itself finds on the same text. The source's logits are kept in memory: 4 bytes × n_vocab a scored token.
+// What a model loses by quantising, before any file is written: the KL divergence of its next tokens from those that
+// the source itself finds on the same text. The source's logits are kept in memory: 4 bytes × n_vocab a scored token.
 #pragma once
 #include <memory>
 #include <string_view>

@@ -12,12 +12,12 @@ using quant::Type;
 
 // The relative squared error of each tensor in the type that the plan gives it.
 Result<std::vector<double>> errors_of(const gguf::WeightSource& source, const convert::QuantizePlan& plan,
-                                      threads::Pool& pool, const std::stop_token& stop) {
+                                      const engine::Resources& resources) {
     const std::vector<Type> types = convert::tensor_types(plan.layout.tensors);
     std::vector<Type> different = types;
     std::ranges::sort(different);
     different.erase(std::unique(different.begin(), different.end()), different.end());
-    WALLABY_TRY(const auto choices, convert::type_choices(source, plan, different, pool, {}, stop));
+    WALLABY_TRY(const auto choices, convert::type_choices(source, plan, different, resources.pool, {}, resources.stop));
     std::vector<double> errors;
     for (size_t t = 0; t < types.size(); t++) {
         const auto choice = std::ranges::find(choices[t], types[t], &convert::TypeChoice::type);
@@ -37,10 +37,10 @@ void leave_errors(std::vector<convert::SensitivityGroup>& groups, const std::vec
 }  // namespace
 
 Result<std::vector<double>> measure_sensitivities(const gguf::WeightSource& source, const convert::QuantizePlan& coarse,
-                                                  const convert::TypesOptions& options,
-                                                  const QuantizationLoss& loss, threads::Pool& pool,
-                                                  const SensitivityProgress& progress, const std::stop_token& stop) {
-    WALLABY_TRY(const std::vector<double> errors, errors_of(source, coarse, pool, stop));
+                                                  const convert::TypesOptions& options, const QuantizationLoss& loss,
+                                                  const engine::Resources& resources,
+                                                  const SensitivityProgress& progress) {
+    WALLABY_TRY(const std::vector<double> errors, errors_of(source, coarse, resources));
     std::vector<std::string_view> names;
     for (const gguf::Tensor& tensor : source.tensors()) { names.push_back(tensor.name); }
     convert::SensitivityGroups groups = convert::sensitivity_groups(names);

@@ -45,9 +45,9 @@ AffineFit fit_affine(const float* x, const float* importance);
 template <size_t group_len, class Levels, int half_scale>
 CentredFit fit_centred(const float* x, const float* importance);
 
-extern template AffineFit fit_affine<16, 3, 15>(const float*, const float*);   // Q2_K
-extern template AffineFit fit_affine<32, 15, 63>(const float*, const float*);  // Q4_K
-extern template AffineFit fit_affine<32, 31, 63>(const float*, const float*);  // Q5_K
+extern template AffineFit fit_affine<16, 3, 15>(const float*, const float*);                  // Q2_K
+extern template AffineFit fit_affine<32, 15, 63>(const float*, const float*);                 // Q4_K
+extern template AffineFit fit_affine<32, 31, 63>(const float*, const float*);                 // Q5_K
 extern template CentredFit fit_centred<16, Steps<-4, 3>, 32>(const float*, const float*);     // Q3_K
 extern template CentredFit fit_centred<16, Steps<-32, 31>, 128>(const float*, const float*);  // Q6_K
 extern template CentredFit fit_centred<32, Iq4Levels, 32>(const float*, const float*);        // IQ4_XS

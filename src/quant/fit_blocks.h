@@ -27,7 +27,7 @@ struct BlockLanes {
 
 template <size_t len>
 struct BlockFit {
-    uint16_t d = 0, m = 0;  // f16
+    uint16_t d = 0, m = 0;   // f16
     int8_t codes[len] = {};  // or levels
 };
 // Up to n_lanes of them.
@@ -44,9 +44,9 @@ void fit_ranged(const float* x, const float* importance, size_t n_blocks, BlockF
 extern template void fit_scaled<32, Steps<-8, 7>>(const float*, const float*, size_t, BlockFits<32>&);    // Q4_0
 extern template void fit_scaled<32, Steps<-16, 15>>(const float*, const float*, size_t, BlockFits<32>&);  // Q5_0
 extern template void fit_scaled<64, Steps<-1, 2>>(const float*, const float*, size_t, BlockFits<64>&);    // Q2_0
-extern template void fit_scaled<32, Iq4Levels>(const float*, const float*, size_t, BlockFits<32>&);      // IQ4_NL
-extern template void fit_ranged<32, 15>(const float*, const float*, size_t, BlockFits<32>&);       // Q4_1
-extern template void fit_ranged<32, 31>(const float*, const float*, size_t, BlockFits<32>&);       // Q5_1
+extern template void fit_scaled<32, Iq4Levels>(const float*, const float*, size_t, BlockFits<32>&);       // IQ4_NL
+extern template void fit_ranged<32, 15>(const float*, const float*, size_t, BlockFits<32>&);              // Q4_1
+extern template void fit_ranged<32, 31>(const float*, const float*, size_t, BlockFits<32>&);              // Q5_1
 
 // encode(in, importance, n, blocks) for all blocks in their order, at most `at_once` of them at a time.
 template <class Block, size_t at_once, class Encode>

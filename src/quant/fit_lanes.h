@@ -142,7 +142,8 @@ struct Steps {
 };
 
 // The sixteen uneven ones of IQ4_NL and IQ4_XS.
-inline constexpr float outermost_of_iq4[] = {-132.0f, -127.0f, -122.0f, -116.0f, -110.0f, 100.0f, 107.0f, 113.0f, 118.0f};
+inline constexpr float outermost_of_iq4[] = {-132.0f, -127.0f, -122.0f, -116.0f, -110.0f,
+                                             100.0f,  107.0f,  113.0f,  118.0f};
 struct Iq4Levels {
     static constexpr bool has_zero = false;  // to leave a group's small weights out can be the best
     static Lanes nearest(Lanes x) {

@@ -254,8 +254,8 @@ TEST_P(GgufFailures, WhatIsKilledLeavesNothingUnderItsName) {
     EXPECT_GT(n_killed, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Verbs, GgufFailures, ::testing::ValuesIn(jobs), [](const auto& info) {
-    std::string name = info.param.name;
+INSTANTIATE_TEST_SUITE_P(Verbs, GgufFailures, ::testing::ValuesIn(jobs), [](const auto& test) {
+    std::string name = test.param.name;
     std::erase(name, '-');
     return name;
 });

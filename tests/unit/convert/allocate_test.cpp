@@ -122,7 +122,9 @@ std::vector<std::vector<TypeChoice>> fine() {
     std::vector<std::vector<TypeChoice>> tensors(200);
     for (size_t t = 0; t < tensors.size(); t++) {
         const double s = 1 + double(t % 7);
-        tensors[t] = {{Type::q2_k, 2000, s / 16}, {Type::q4_k, 4000, s / 256}, {Type::q6_k, 6000, s / 4096},
+        tensors[t] = {{Type::q2_k, 2000, s / 16},
+                      {Type::q4_k, 4000, s / 256},
+                      {Type::q6_k, 6000, s / 4096},
                       {Type::f16, 16000, 0}};
     }
     return tensors;
@@ -165,7 +167,9 @@ TEST(ConvertAllocate, ALossThatNothingGives) {
     const Frontier frontier(fine());
     const auto much = [](const Allocation&) -> Result<double> { return 3.0; };
     EXPECT_FALSE(wallaby::testing::must(smallest_within(frontier, 0.5, much)).has_value());
-    const auto broken = [](const Allocation&) -> Result<double> { return Error{ErrorCode::cancelled, "stopped", {}, ""}; };
+    const auto broken = [](const Allocation&) -> Result<double> {
+        return Error{ErrorCode::cancelled, "stopped", {}, ""};
+    };
     EXPECT_FALSE(smallest_within(frontier, 0.5, broken).ok());
 }
 

@@ -56,6 +56,11 @@ void expect_same(const Imatrix& a, const Imatrix& b) {
     EXPECT_EQ(a.datasets, b.datasets);
     EXPECT_EQ(a.n_chunks, b.n_chunks);
     EXPECT_EQ(a.chunk_size, b.chunk_size);
+    ASSERT_EQ(a.sensitivities.size(), b.sensitivities.size());
+    for (size_t i = 0; i < a.sensitivities.size(); i++) {
+        EXPECT_EQ(a.sensitivities[i].name, b.sensitivities[i].name);
+        EXPECT_EQ(a.sensitivities[i].value, b.sensitivities[i].value);
+    }
 }
 
 // As llama.cpp writes it, byte by byte.
@@ -202,6 +207,39 @@ TEST(ConvertImatrix, OtherSizesDoNotAddUp) {
         EXPECT_EQ(added.error().where.field, "tensor 'blk.0.ffn_up_exps.weight'");
         expect_same(sum, some());
     }
+}
+
+// Of the token embedding too, which has no sums.
+TEST(ConvertImatrix, SensitivitiesAreKeptAndNotAddedUp) {
+    Imatrix measured = some();
+    measured.sensitivities = {{"blk.0.attn_q.weight", 0.25}, {"token_embd.weight", 3}};
+    const Imatrix again = must(read(written(measured, ImatrixFormat::gguf)));
+    expect_same(again, measured);
+    EXPECT_EQ(again.sensitivity_of("token_embd.weight"), 3);
+    EXPECT_EQ(again.sensitivity_of("output.weight"), 0);
+    EXPECT_TRUE(must(read(written(measured, ImatrixFormat::dat))).sensitivities.empty());
+    Imatrix sum;
+    ASSERT_TRUE(add(sum, measured).ok());
+    expect_same(sum, [&] {
+        Imatrix first = measured;
+        first.file = sum.file;
+        return first;
+    }());
+    ASSERT_TRUE(add(sum, some()).ok());
+    EXPECT_TRUE(sum.sensitivities.empty());
+
+    const auto broken = [](float value, std::vector<uint64_t> dims) {
+        GgufBytes file;
+        file.kv("general.type", "imatrix").kv("imatrix.chunk_count", 1u).kv("imatrix.chunk_size", 8u);
+        file.tensor_f32("a.in_sum2", {2}, {1, 2}).tensor_f32("a.counts", {1}, {1});
+        file.tensor_f32("a.sensitivity", dims, std::vector<float>(dims[0], value));
+        return message_of(file.build());
+    };
+    EXPECT_EQ(broken(0.5, {1}), "");
+    for (const float value : {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+        EXPECT_NE(broken(value, {1}).find("a.sensitivity"), std::string::npos) << value;
+    }
+    EXPECT_NE(broken(1, {2}).find("not one F32 number"), std::string::npos);
 }
 
 TEST(ConvertImatrix, SelectsByPartsOfNames) {

@@ -431,7 +431,7 @@ TEST(ConvertQuantize, TypesGivenTensorByTensor) {
     EXPECT_TRUE(std::ranges::includes(possible_types(source->tensors()[1], true), std::vector{Type::q4_k, Type::q6_k}));
     for (const Type type : possible[0]) {
         const std::vector<Type> types = {type, Type::q8_0, Type::f32, Type::i32};
-        const QuantizePlan plan = must(plan_types(*source, types, 7u, false, "out"));
+        const QuantizePlan plan = must(plan_types(*source, types, {.file_type = 7u}, "out"));
         EXPECT_EQ(plan.layout.tensors[0].type, type);
         EXPECT_TRUE(run(*source, plan, 1).types.ok());
     }

@@ -9,8 +9,8 @@ namespace {
 using namespace wallaby::convert;
 
 const std::vector<std::string_view> names = {
-    "token_embd.weight",      "blk.0.attn_v.weight", "blk.0.ffn_down.weight", "blk.1.attn_v.weight",
-    "blk.1.ffn_down.weight",  "blk.2.attn_v.weight", "blk.2.ffn_down.weight", "output.weight",
+    "token_embd.weight",     "blk.0.attn_v.weight", "blk.0.ffn_down.weight", "blk.1.attn_v.weight",
+    "blk.1.ffn_down.weight", "blk.2.attn_v.weight", "blk.2.ffn_down.weight", "output.weight",
 };
 
 TEST(ConvertSensitivity, KindsAndLayers) {
