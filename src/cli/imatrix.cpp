@@ -115,7 +115,7 @@ Result<std::string> collect(Flags flags, convert::Imatrix& imatrix) {
 }
 
 // How much each matrix counts: adds it to `imatrix`.
-Result<void> find_sensitivities(Flags flags, convert::Imatrix& imatrix) {
+Result<void> find_sensitivities(const Flags& flags, convert::Imatrix& imatrix) {
     // Coarse enough to tell matrices apart, and fine enough that errors of one do not change what others do.
     constexpr std::string_view coarse_type = "Q3_K";
     Interrupt interrupt;

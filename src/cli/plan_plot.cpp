@@ -8,7 +8,6 @@
 namespace wallaby::cli {
 namespace {
 
-using planner::Roofline;
 using planner::RooflinePoint;
 
 // Something to see: an op kind of a phase, or what is predicted of all of it.

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/system.h"
 
 namespace wallaby::cli {
@@ -30,7 +33,8 @@ void ProgressBar::operator()(uint64_t n_done, uint64_t n_total) {
 }
 
 std::string rough_time(double seconds) {
-    const auto whole = uint64_t(seconds + 0.5);
+    constexpr double most = 1e9;  // 30 years
+    const auto whole = uint64_t(std::llround(std::min(seconds, most)));
     if (whole < 60) { return fmt::format("{} s", whole); }
     if (whole < 3600) { return fmt::format("{}:{:02}", whole / 60, whole % 60); }
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);

@@ -24,7 +24,13 @@ struct Lanes {
     Lanes(Register of_a, Register of_b) : a(of_a), b(of_b) {}
     Lanes(float x) : a{x, x, x, x}, b(a) {}  // of every lane
     float operator[](size_t l) const { return l < 4 ? a[l] : b[l - 4]; }
-    void set(size_t l, float x) { (l < 4 ? a : b)[l % 4] = x; }
+    void set(size_t l, float x) {
+        if (l < 4) {
+            a[l] = x;
+        } else {
+            b[l - 4] = x;
+        }
+    }
 };
 inline Lanes operator+(Lanes x, Lanes y) { return {x.a + y.a, x.b + y.b}; }
 inline Lanes operator-(Lanes x, Lanes y) { return {x.a - y.a, x.b - y.b}; }
