@@ -54,7 +54,7 @@ class CliConvert : public ::testing::Test {
         EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/out"));
     }
 
-    const TinyModel tiny_;
+    TinyModel tiny_;
     std::string folder_, checkpoint_, out_;
 };
 
