@@ -27,14 +27,8 @@ struct Flags {
 
 Result<std::optional<quant::Type>> type_of(const std::string& flag, const std::string& name) {
     if (name.empty()) { return std::optional<quant::Type>(); }
-    const quant::Format* const format = quant::find_format(name);
-    if (format == nullptr || !convert::is_weight_type(format->type)) {
-        return Error{ErrorCode::argument,
-                     fmt::format("'{}' is no format of weights", name),
-                     {"", flag, {}},
-                     "Formats are F16, Q8_0, Q6_K and so on; mixes like Q4_K_M are none"};
-    }
-    return std::optional(format->type);
+    WALLABY_TRY(const quant::Type type, weight_type(flag, name));
+    return std::optional(type);
 }
 
 Result<convert::QuantizeOptions> options_of(const Flags& flags) {

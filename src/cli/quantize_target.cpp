@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "cli/evaluation.h"
 #include "cli/progress_bar.h"
+#include "cli/writing.h"
 #include "convert/allocate.h"
 #include "convert/mixes.h"
 #include "convert/type_losses.h"
@@ -44,14 +45,8 @@ Result<uint64_t> bytes_of(const std::string& text) {
 Result<std::vector<Type>> allowed_types(const gguf::WeightSource& source, const TargetFlags& flags) {
     std::vector<Type> types;
     for (const std::string& name : flags.types) {
-        const quant::Format* const format = quant::find_format(name);
-        if (format == nullptr || !convert::is_weight_type(format->type) || format->encode == nullptr) {
-            return Error{ErrorCode::argument,
-                         fmt::format("'{}' is no format of weights", name),
-                         {"", "--types", {}},
-                         "Formats are F16, Q8_0, Q6_K and so on; mixes like Q4_K_M are none"};
-        }
-        types.push_back(format->type);
+        WALLABY_TRY(const Type type, weight_type("--types", name));
+        types.push_back(type);
     }
     if (!types.empty()) { return types; }
     types.assign(std::begin(usual_types), std::end(usual_types));
@@ -61,11 +56,6 @@ Result<std::vector<Type>> allowed_types(const gguf::WeightSource& source, const 
     return types;
 }
 
-uint64_t bytes_as(const gguf::Tensor& tensor, Type type) {
-    const quant::Format& format = quant::format_of(type);
-    return tensor.n_elements() / format.block_len * format.block_bytes;
-}
-
 // The smallest type that each tensor may get.
 std::vector<Type> smallest_types(const gguf::WeightSource& source, std::span<const Type> allowed, bool requantize) {
     std::vector<Type> types;
@@ -73,7 +63,7 @@ std::vector<Type> smallest_types(const gguf::WeightSource& source, std::span<con
         Type best = tensor.type;
         for (const Type type : convert::possible_types(tensor, requantize)) {
             if (std::ranges::find(allowed, type) == allowed.end()) { continue; }
-            if (bytes_as(tensor, type) < bytes_as(tensor, best)) { best = type; }
+            if (convert::bytes_as(tensor, type) < convert::bytes_as(tensor, best)) { best = type; }
         }
         types.push_back(best);
     }

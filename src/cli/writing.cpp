@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "convert/mixes.h"
 #include "gguf/rewrite.h"
 
 namespace wallaby::cli {
@@ -14,6 +15,17 @@ Result<void> check_out(const gguf::WeightSource& source, const std::string& out)
         }
     }
     return {};
+}
+
+Result<quant::Type> weight_type(const std::string& flag, const std::string& name) {
+    const quant::Format* const format = quant::find_format(name);
+    if (format == nullptr || !convert::is_weight_type(format->type) || format->encode == nullptr) {
+        return Error{ErrorCode::argument,
+                     fmt::format("'{}' is no format of weights", name),
+                     {"", flag, {}},
+                     "Formats are F16, Q8_0, Q6_K and so on; mixes like Q4_K_M are none"};
+    }
+    return format->type;
 }
 
 std::string prefix_of(const std::string& out) {

@@ -8,6 +8,8 @@ namespace wallaby::cli {
 
 // The file that is read cannot be the one that is written: what it held would be lost for good.
 Result<void> check_out(const gguf::WeightSource& source, const std::string& out);
+// A format that weights can be written in, by its name, for the flag that gave it.
+Result<quant::Type> weight_type(const std::string& flag, const std::string& name);
 // OUT without its ending: what the names of a set begin with.
 std::string prefix_of(const std::string& out);
 // Where the tensors of a draft go: the file `out`; or with `keep_split` a set with as many files as the source.

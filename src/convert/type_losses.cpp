@@ -32,11 +32,6 @@ bool can_be(const gguf::Tensor& tensor, quant::Type type) {
     return format.encode != nullptr && tensor.dims[0] % format.block_len == 0;
 }
 
-uint64_t bytes_as(const gguf::Tensor& tensor, quant::Type type) {
-    const quant::Format& format = quant::format_of(type);
-    return tensor.n_elements() / format.block_len * format.block_bytes;
-}
-
 Result<double> relative_error(const gguf::WeightSource& source, const gguf::Tensor& tensor, quant::Type type,
                               std::span<const float> factors) {
     const quant::Format& to = quant::format_of(type);
@@ -58,6 +53,11 @@ Result<double> relative_error(const gguf::WeightSource& source, const gguf::Tens
 }
 
 }  // namespace
+
+uint64_t bytes_as(const gguf::Tensor& tensor, quant::Type type) {
+    const quant::Format& format = quant::format_of(type);
+    return tensor.n_elements() / format.block_len * format.block_bytes;
+}
 
 Result<std::vector<std::vector<TypeChoice>>> type_choices(const gguf::WeightSource& source, const QuantizePlan& plan,
                                                           std::span<const quant::Type> types, threads::Pool& pool,

@@ -11,6 +11,9 @@
 
 namespace wallaby::convert {
 
+// What the tensor would take in another type, whose blocks divide its rows.
+uint64_t bytes_as(const gguf::Tensor& tensor, quant::Type type);
+
 // A tensor's choices: each of `types` whose blocks divide its rows and which is smaller than what it is now, and what
 // it is now where that is one of `types`; or that alone, where there is no other and where the plan leaves it. The loss
 // is the relative squared error of the matrix's product with inputs as the importance describes them, Σ f (q - w)² / Σ
