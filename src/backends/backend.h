@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "gguf/adapter.h"
 #include "gguf/weight_source.h"
 #include "kv/pages.h"
 #include "ops/program.h"
@@ -46,6 +47,21 @@ struct MemoryPlan {
 // thread.
 using MatmulObserver = std::function<void(ops::WeightId weight, uint32_t expert, std::span<const float* const> rows)>;
 
+class Executable;
+
+// A LoRA adapter as one executable uses it: what Executable::adapt() makes.
+class Adapter {
+  public:
+    explicit Adapter(const Executable& of) : of_(&of) {}
+    virtual ~Adapter() = default;
+    Adapter(const Adapter&) = delete;
+    Adapter& operator=(const Adapter&) = delete;
+    bool is_of(const Executable& executable) const { return of_ == &executable; }
+
+  private:
+    const Executable* of_;
+};
+
 // One step: tokens of one sequence or several. Rows of a sequence stand in order of position, and all earlier
 // positions of it are in its pages already.
 //
@@ -61,6 +77,13 @@ struct Batch {
     struct Sequence {
         std::span<const kv::PageId> pages;  // long enough for its rows; owned by the caller
         kv::SlotId slot_from = kv::no_slot, slot_to = kv::no_slot;
+        // Whose changes are added to every matrix that the sequence's rows meet, each times its scale; owned by the
+        // caller. Keys, values and states of earlier rows are of the same adapters, or else they are another model's.
+        struct Adapted {
+            const Adapter* adapter = nullptr;  // of this executable
+            float scale = 1;
+        };
+        std::span<const Adapted> adapters = {};
     };
     std::vector<Row> rows;
     std::vector<Sequence> sequences;
@@ -75,6 +98,9 @@ class Executable {
     // the states hold garbage at the batch's positions and in its slot_to, and nothing else has changed. One call at a
     // time.
     virtual Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) = 0;
+    // Makes an adapter ready for batches; the executable outlives it. An adapter that changes what no matmul multiplies
+    // by is an error. Costs the memory of its factors, and time for their bytes.
+    virtual Result<std::unique_ptr<const Adapter>> adapt(std::shared_ptr<const gguf::Adapter> adapter) const = 0;
 };
 
 class Backend {

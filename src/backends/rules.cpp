@@ -55,8 +55,9 @@ Result<void> check_memory(const std::string& model, const MemoryPlan& plan, std:
         std::string(remedy)};
 }
 
-Result<void> check_batch(const ops::Model& model, const MemoryPlan& plan, std::span<const uint32_t> slot_tokens,
-                         const Batch& batch, uint32_t program, size_t n_logits) {
+Result<void> check_batch(const Ground& ground, const Batch& batch, uint32_t program, size_t n_logits) {
+    const ops::Model& model = ground.model;
+    const MemoryPlan& plan = ground.executable.plan();
     const auto refuse = [](std::string what) {
         return Error{ErrorCode::argument, std::move(what), {"", "batch", {}}, ""};
     };
@@ -67,6 +68,12 @@ Result<void> check_batch(const ops::Model& model, const MemoryPlan& plan, std::s
     for (const Batch::Sequence& sequence : batch.sequences) {
         for (const kv::PageId page : sequence.pages) {
             if (page >= plan.n_pages) { return refuse(fmt::format("page {} of {}", page, plan.n_pages)); }
+        }
+        for (const auto& [adapter, scale] : sequence.adapters) {
+            if (adapter == nullptr || !adapter->is_of(ground.executable)) {
+                return refuse("an adapter is of another executable");
+            }
+            if (!std::isfinite(scale)) { return refuse(fmt::format("an adapter's scale is {}", scale)); }
         }
     }
     size_t n_outputs = 0;
@@ -84,7 +91,7 @@ Result<void> check_batch(const ops::Model& model, const MemoryPlan& plan, std::s
             return refuse(fmt::format("position {} of sequence {} has no page", r.position, r.sequence));
         }
     }
-    if (plan.n_slots != 0) { WALLABY_OK(check_slots(plan, slot_tokens, batch)); }
+    if (plan.n_slots != 0) { WALLABY_OK(check_slots(plan, ground.slot_tokens, batch)); }
     if (n_logits != n_outputs * model.n_vocab) {
         return refuse(fmt::format("{} logits asked for {} outputs", n_logits, n_outputs));
     }

@@ -10,9 +10,13 @@ namespace wallaby::backends {
 Result<void> check_settings(const ops::Model& model, const Settings& settings);
 // The slots of recurrent states, in all; 0 where the model has none.
 Result<uint32_t> slots_of(const ops::Model& model, const Settings& settings);
-// slot_tokens: by slot, how many tokens its state has taken.
-Result<void> check_batch(const ops::Model& model, const MemoryPlan& plan, std::span<const uint32_t> slot_tokens,
-                         const Batch& batch, uint32_t program, size_t n_logits);
+// What a batch is checked against. slot_tokens: by slot, how many tokens its state has taken.
+struct Ground {
+    const Executable& executable;
+    const ops::Model& model;
+    std::span<const uint32_t> slot_tokens;
+};
+Result<void> check_batch(const Ground& ground, const Batch& batch, uint32_t program, size_t n_logits);
 // Infinities and NaN are errors.
 Result<void> check_logits(std::span<const float> logits, uint32_t n_vocab);
 

@@ -181,6 +181,8 @@ void ModelFlags::add_engine(CLI::App& app) {
                  "leave the weights in the file and read them as they are used: slower, for models larger than memory");
 }
 
+void ModelFlags::add_lora(CLI::App& app) { lora.add(app, "added to its matrices as they are used"); }
+
 Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop) {
     engine::LoadOptions options;
     options.n_ctx = flags.n_ctx;
@@ -198,7 +200,12 @@ Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std:
     WALLABY_TRY(auto source, open_model(flags));
     const auto log_line = [&](base::LogLevel level, std::string_view text) { log(flags, level, text); };
     engine::Resources resources{*loaded.pool, log_line, [&](uint64_t done, uint64_t total) { bar(done, total); }, stop};
+    WALLABY_TRY(const std::vector<LoraChoice> choices, flags.lora.choices());
     WALLABY_TRY(loaded.model, engine::Model::load(std::move(source), options, resources));
+    for (const auto& [path, scale] : choices) {
+        WALLABY_TRY(auto adapter, engine::Adapter::load(loaded.model, path));
+        loaded.adapters.push_back({std::move(adapter), scale});
+    }
     return loaded;
 }
 

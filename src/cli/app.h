@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/model.h"
+#include "cli/lora.h"
+#include "engine/adapter.h"
 
 namespace wallaby::cli {
 
@@ -67,6 +68,7 @@ struct ModelFlags {
     std::string backend = "cpu", isa = "auto";
     double rope_freq_base = 0, rope_freq_scale = 0;
     bool mmap = false, force = false, verbose = false;
+    LoraFlags lora;
 
     backends::Choice backend_choice() const {
         return {backend, isa, mmap ? backends::WeightsIn::file : backends::WeightsIn::memory};
@@ -75,6 +77,7 @@ struct ModelFlags {
     void add_context(CLI::App& app);
     void add_isa(CLI::App& app);     // which kernels
     void add_engine(CLI::App& app);  // which back end, and where its weights are
+    void add_lora(CLI::App& app);
 };
 
 // The model of that name: joey, a GGUF file, or a checkpoint in Hugging Face's layout: its directory, or its
@@ -88,10 +91,11 @@ Result<std::unique_ptr<gguf::WeightSource>> open_model(const ModelFlags& flags);
 // A line on standard error: warnings always, the rest with -v.
 void log(const ModelFlags& flags, base::LogLevel level, std::string_view text);
 
-// A pool and the model loaded on it, with a progress bar on a terminal.
+// A pool and the model loaded on it, with a progress bar on a terminal; and its adapters.
 struct Loaded {
     std::unique_ptr<threads::Pool> pool;
     std::shared_ptr<engine::Model> model;
+    std::vector<engine::Adapted> adapters;
 };
 Result<Loaded> load(const ModelFlags& flags, uint32_t n_ctx_at_least, const std::stop_token& stop);
 

@@ -66,7 +66,7 @@ Result<std::string> perplexity(EvalFlags flags) {
             fmt::format("{}: {} MiB of logits", flags.save_base,
                         eval::BaseWriter::file_bytes(chunks, model.n_vocab()) >> 20));
     }
-    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
+    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {.adapters = loaded.adapters}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const Estimate& ppl) {
         status.show(n_done, n_total, fmt::format("PPL = {:.4f} +/- {:.5f}", ppl.value, ppl.error));
@@ -189,7 +189,7 @@ Result<std::string> divergence(EvalFlags flags) {
         WALLABY_OK(eval::check_chunks(chunks, base));
     }
     WALLABY_TRY(auto state, open_state(flags, "kl", *loaded.model, {{"base", digest}}));
-    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
+    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {.adapters = loaded.adapters}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const eval::DivergenceSum::Running& r) {
         status.show(n_done, n_total,
@@ -214,6 +214,7 @@ void add_flags(CLI::App& app, EvalFlags& flags) {
     add_eval_resume(app, flags);
     add_threads(app, flags.model.n_threads);
     flags.model.add_context(app);
+    flags.model.add_lora(app);
 }
 
 void add_save_base(CLI::App& app, EvalFlags& flags, const std::string& names) {

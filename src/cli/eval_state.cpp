@@ -57,18 +57,36 @@ Result<std::string> hex_digest(const base::ByteSource& source) {
     return hex(digest);
 }
 
+namespace {
+
+Result<std::string> adapters_of(const LoraFlags& flags) {
+    WALLABY_TRY(const std::vector<LoraChoice> choices, flags.choices());
+    std::string out;
+    for (const auto& [path, scale] : choices) {
+        WALLABY_TRY(const auto file, base::open_file(path));
+        WALLABY_TRY(const std::string digest, hex_digest(*file));
+        out += fmt::format("{}{}:{}", out.empty() ? "" : " ", digest, scale);
+    }
+    return out;
+}
+
+}  // namespace
+
 Result<std::optional<eval::StateFile>> open_state(const EvalFlags& flags, std::string_view evaluation,
                                                   const engine::Model& model, const eval::Identity& more) {
     if (flags.resume.empty()) { return std::optional<eval::StateFile>(); }
     WALLABY_TRY(const auto source, open_named(flags.model.model.value_or("joey")));
     WALLABY_TRY(const uint64_t digest, model_digest(*source));
     WALLABY_TRY(const std::string arithmetic, arithmetic_of(flags.model.backend_choice()));
+    WALLABY_TRY(const std::string adapters, adapters_of(flags.model.lora));
     const backends::Settings& settings = model.plan().settings;
     eval::Identity identity{{"evaluation", std::string(evaluation)}, {"model", hex(digest)}};
     identity.insert(identity.end(), more.begin(), more.end());
     identity.insert(identity.end(), {{"keys", std::string(quant::format_of(settings.k_type).name)},
                                      {"values", std::string(quant::format_of(settings.v_type).name)},
                                      {"arithmetic", arithmetic},
+                                     {"type", flags.model.type},
+                                     {"adapters", adapters},
                                      {"rope-freq-base", fmt::format("{}", flags.model.rope_freq_base)},
                                      {"rope-freq-scale", fmt::format("{}", flags.model.rope_freq_scale)}});
     WALLABY_TRY(eval::StateFile state, eval::StateFile::open(flags.resume, identity));

@@ -105,7 +105,7 @@ Result<std::string> run_tasks(const TaskKind& kind, const TaskFlags& all_flags) 
     WALLABY_TRY(auto state,
                 open_state(flags, kind.name, *loaded.model,
                            {{"file", hex_digest(text)}, {"tasks", fmt::format("{}", tasks.size())}, {"seed", seed}}));
-    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {}));
+    WALLABY_TRY(const auto session, engine::Session::create(loaded.model, {.adapters = loaded.adapters}));
     StatusLine status;
     const auto progress = [&](size_t n_done, size_t n_total, const eval::Accuracy& a) {
         status.show(n_done, n_total,
@@ -139,6 +139,7 @@ std::vector<EvalVerb> add_tasks(CLI::App& app) {
         add_eval_resume(*sub, flags->eval);
         add_threads(*sub, flags->eval.model.n_threads);
         flags->eval.model.add_context(*sub);
+        flags->eval.model.add_lora(*sub);
         verbs.emplace_back(
             [sub, flags, &kind] { return sub->parsed() ? std::optional(run_tasks(kind, *flags)) : std::nullopt; });
     }

@@ -19,6 +19,7 @@ Result<std::string> logits(const Flags& flags) {
     options.sampling.temperature = 0;
     options.max_tokens = flags.n_greedy;
     options.ignore_eos = true;
+    options.adapters = loaded.adapters;
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, options));
     std::optional<base::AtomicFile> file;
     if (!flags.out.empty()) {
@@ -61,6 +62,7 @@ std::function<int()> define_logits(CLI::App& app) {
         ->capture_default_str();
     add_threads(app, flags->model.n_threads);
     flags->model.add_context(app);
+    flags->model.add_lora(app);
     return [flags] {
         const auto line = logits(*flags);
         if (!line.ok()) { return report(line.error()); }

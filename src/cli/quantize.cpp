@@ -9,6 +9,7 @@
 #include "cli/progress_bar.h"
 #include "cli/quantize_target.h"
 #include "cli/writing.h"
+#include "convert/adapted.h"
 #include "convert/mixes.h"
 
 namespace wallaby::cli {
@@ -21,6 +22,7 @@ struct Flags {
     std::vector<std::string> rules;               // PATTERN=TYPE
     convert::QuantizeOptions options;
     TargetFlags target;
+    LoraFlags lora;
     uint32_t n_threads = 0;
     bool dry_run = false, keep_split = false;
 };
@@ -105,11 +107,26 @@ Result<TargetPlan> plan_of(const Flags& flags, const gguf::WeightSource& source,
     return TargetPlan{*std::move(planned), ""};
 }
 
+Result<std::vector<gguf::ScaledAdapter>> open_adapters(const LoraFlags& flags, const gguf::WeightSource& source) {
+    WALLABY_TRY(const std::vector<LoraChoice> choices, flags.choices());
+    std::vector<gguf::ScaledAdapter> out;
+    for (const auto& [path, scale] : choices) {
+        WALLABY_TRY(std::unique_ptr<gguf::Adapter> adapter, gguf::Adapter::open(path, source));
+        out.push_back({std::move(adapter), scale});
+    }
+    return out;
+}
+
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
-    WALLABY_TRY(const auto source, open_named(flags.in));
+    WALLABY_TRY(std::shared_ptr<const gguf::WeightSource> source, open_named(flags.in));
     WALLABY_TRY(convert::QuantizeOptions options, options_of(flags));
+    WALLABY_TRY(auto adapters, open_adapters(flags.lora, *source));
+    if (!adapters.empty()) {
+        options.own_types = convert::tensor_types(source->tensors());
+        source = std::make_shared<convert::AdaptedSource>(std::move(source), std::move(adapters));
+    }
     WALLABY_TRY(const std::optional<convert::Imatrix> imatrix, read_imatrix(flags));
     if (imatrix) { options.imatrix = &*imatrix; }
     threads::Pool pool(flags.n_threads);
@@ -172,6 +189,7 @@ std::function<int()> define_quantize(CLI::App& app) {
     };
     CLI::Option* include = add_words("--include-weights", flags->included, "tensors alone whose names have");
     add_words("--exclude-weights", flags->excluded, "no tensors whose names have")->excludes(include);
+    flags->lora.add(app, "merged into its matrices");
     app.add_flag("--dry-run", flags->dry_run, "say what the file would hold, and write nothing");
     add_threads(app, flags->n_threads);
     return [flags] {

@@ -296,6 +296,7 @@ Result<int> run(Flags& flags) {
                                                    : uint32_t(flags.n_predict) + 8 +
                                                          uint32_t(std::min<size_t>(prompt ? prompt->size() : 0, 4096));
     WALLABY_TRY(const Loaded loaded, load(flags.model, at_least, stop));
+    flags.session.adapters = loaded.adapters;
     WALLABY_TRY(Prompter prompter, Prompter::create(*loaded.model, flags, prompt.has_value()));
     WALLABY_TRY(const auto session, engine::Session::create(loaded.model, flags.session));
     Timekeeper timekeeper(flags, loaded);
@@ -364,6 +365,7 @@ std::function<int()> define_run(CLI::App& app) {
     app.add_flag("--special", s.render_special, "show control tokens");
     add_threads(app, flags->model.n_threads);
     flags->model.add_context(app);
+    flags->model.add_lora(app);
     return [flags] {
         const auto done = run(*flags);
         return done.ok() ? *done : report(done.error());

@@ -204,13 +204,10 @@ const std::string& AssembledSource::file_of(const gguf::Tensor& tensor) const {
 }
 
 Result<void> AssembledSource::read(const gguf::Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const {
+    WALLABY_OK(gguf::check_range(*this, tensor, offset, out.size()));
     const Recipe* const recipe = recipe_of(tensor);
-    const auto end = base::checked_add(offset, out.size());
-    if (recipe == nullptr || !end || *end > tensor.n_bytes) {
-        return Error{ErrorCode::argument,
-                     fmt::format("bytes {} to {} asked of its {}", offset, offset + out.size(), tensor.n_bytes),
-                     {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
-                     ""};
+    if (recipe == nullptr) {
+        return Error{ErrorCode::argument, fmt::format("'{}' is a tensor of another model", tensor.name), {}, ""};
     }
     if (!recipe->given.empty()) {
         std::copy_n(recipe->given.begin() + ptrdiff_t(offset), out.size(), out.begin());

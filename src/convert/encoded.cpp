@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/checked.h"
 #include "convert/recode.h"
 
 namespace wallaby::convert {
@@ -46,13 +45,7 @@ const std::string& EncodedSource::file_of(const gguf::Tensor& tensor) const { re
 Result<void> EncodedSource::read(const gguf::Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const {
     const gguf::Tensor& from = before(tensor);
     if (from.type == tensor.type) { return source_->read(from, offset, out); }
-    const auto end = base::checked_add(offset, out.size());
-    if (!end || *end > tensor.n_bytes) {
-        return Error{ErrorCode::argument,
-                     fmt::format("bytes {} to {} asked of its {}", offset, offset + out.size(), tensor.n_bytes),
-                     {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
-                     ""};
-    }
+    WALLABY_OK(gguf::check_range(*this, tensor, offset, out.size()));
     const quant::Format& to = quant::format_of(tensor.type);
     const std::span<const float> factors = plan_.importance[by_name_.at(tensor.name)];
     RecodeBuffers buffers;

@@ -125,6 +125,10 @@ std::vector<TensorShape> shapes_of(const gguf::WeightSource& source) {
     return shapes;
 }
 
+Type own_type(const gguf::WeightSource& source, const QuantizeOptions& options, size_t i) {
+    return options.own_types.empty() ? source.tensors()[i].type : options.own_types[i];
+}
+
 // A type for each tensor, by a name of mixes.h.
 Result<Types> types_by_name(const gguf::WeightSource& source, std::string_view name, const QuantizeOptions& options) {
     const auto type = main_type(name);
@@ -146,7 +150,7 @@ Result<Types> types_by_name(const gguf::WeightSource& source, std::string_view n
         const gguf::Tensor& tensor = source.tensors()[i];
         const bool stays = (!types.is_matrix[i] && (!to_f32 || is_integer(tensor.type))) ||
                            (options.leave_output && tensor.name == output_name);
-        if (stays) { types.of[i] = tensor.type; }
+        if (stays) { types.of[i] = own_type(source, options, i); }
     }
     return types;
 }
@@ -157,7 +161,7 @@ Result<Types> types_that_stay(const gguf::WeightSource& source, const QuantizeOp
     WALLABY_TRY(const auto asked, asked_types(source, shapes, options));
     Types types;
     for (size_t i = 0; i < shapes.size(); i++) {
-        const Type own = source.tensors()[i].type;
+        const Type own = own_type(source, options, i);
         const Type wanted = asked[i].value_or(own);
         types.of.push_back(wanted == own ? own : for_rows_of(shapes[i].dims[0], wanted));
         types.n_replaced += types.of.back() != wanted ? 1 : 0;

@@ -31,6 +31,8 @@ struct QuantizeOptions {
     std::optional<quant::Type> output = {}, embedding = {};
     // And of other matrices: the first rule that fits. One that fits no matrix is an error.
     std::vector<TypeRule> rules = {};
+    // Of tensors that stay as they are, in the source's order; empty: the types that they have in the source.
+    std::vector<quant::Type> own_types = {};
 };
 
 struct QuantizePlan {

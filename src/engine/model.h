@@ -51,6 +51,7 @@ class Model {
 
   private:
     friend class Session;
+    friend class Adapter;
     Model() = default;
 
     std::unique_ptr<gguf::WeightSource> source_;

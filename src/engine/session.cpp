@@ -1,6 +1,8 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "base/system.h"
 
@@ -40,8 +42,11 @@ Session::Session(std::shared_ptr<Model> model, SessionOptions options, const tex
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, SessionOptions options) {
     WALLABY_OK(sampling::check(options.sampling));
     const auto tokenizer = model->tokenizer();
-    return std::unique_ptr<Session>(
+    std::vector<Adapted> adapters = std::exchange(options.adapters, {});
+    std::unique_ptr<Session> session(
         new Session(std::move(model), std::move(options), tokenizer.ok() ? *tokenizer : nullptr));
+    WALLABY_OK(session->set_adapters(std::move(adapters)));
+    return session;
 }
 
 Session::~Session() {
@@ -76,6 +81,30 @@ void Session::truncate(size_t n) {
     pages_.truncate(n_evaluated_);
 }
 
+Result<void> Session::set_adapters(std::vector<Adapted> adapters) {
+    std::vector<backends::Batch::Sequence::Adapted> ready;
+    for (const auto& [adapter, scale] : adapters) {
+        if (adapter == nullptr || !adapter->is_of(*model_)) {
+            return Error{ErrorCode::argument,
+                         "is an adapter of another model",
+                         {adapter == nullptr ? "" : adapter->name(), "", {}},
+                         "Load it for this one"};
+        }
+        if (!std::isfinite(scale)) {
+            return Error{ErrorCode::argument,
+                         fmt::format("is used at the scale {}", scale),
+                         {adapter->name(), "", {}},
+                         "Use a finite number"};
+        }
+        ready.push_back({adapter->adapter_.get(), scale});
+    }
+    if (adapters == options_.adapters) { return {}; }
+    rewind(0);
+    options_.adapters = std::move(adapters);
+    adapters_ = std::move(ready);
+    return {};
+}
+
 // Makes n the most tokens that count as evaluated.
 void Session::rewind(size_t n) {
     if (n >= n_evaluated_) { return; }
@@ -93,7 +122,7 @@ Result<void> Session::evaluate(size_t n, size_t n_outputs, const std::stop_token
     const std::lock_guard lock(model_->step_);
     WALLABY_OK(pages_.reserve(n_evaluated_ + n));
     WALLABY_TRY(const kv::Checkpoints::Step slots, states_.begin());
-    batch.sequences.push_back({pages_.pages(), slots.from, slots.to});
+    batch.sequences.push_back({pages_.pages(), slots.from, slots.to, adapters_});
     WALLABY_OK(model_->executable_->run(0, batch, logits_, stop));
     n_evaluated_ += n;
     states_.commit(n_evaluated_);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/adapter.h"
 #include "engine/model.h"
 #include "engine/stop_strings.h"
 #include "kv/checkpoints.h"
@@ -17,12 +18,13 @@
 namespace wallaby::engine {
 
 struct SessionOptions {
-    sampling::Params sampling;
-    std::vector<std::string> stop;      // strings that end the text, themselves left out
-    uint32_t max_tokens = 0;            // generated per reply; 0: as many as the context holds
-    bool ignore_eos = false;            // go on after an end-of-generation token
-    bool render_special = false;        // show control tokens in the text
-    backends::MatmulObserver observer;  // of this session's steps; may be empty
+    sampling::Params sampling = {};
+    std::vector<std::string> stop = {};      // strings that end the text, themselves left out
+    uint32_t max_tokens = 0;                 // generated per reply; 0: as many as the context holds
+    bool ignore_eos = false;                 // go on after an end-of-generation token
+    bool render_special = false;             // show control tokens in the text
+    backends::MatmulObserver observer = {};  // of this session's steps; may be empty
+    std::vector<Adapted> adapters = {};      // set_adapters
 };
 
 enum class Finish : uint8_t {
@@ -63,6 +65,11 @@ class Session {
     // Keeps the first n tokens; their keys and values stay. A recurrent state cannot be cut back: from the last one
     // that is not beyond n, the end of a prompt or the beginning, tokens are evaluated again when they are next needed.
     void truncate(size_t n);
+    // The adapters of the model that this session uses from now on, in the place of those before; of two, both changes
+    // are added. Tokens that were evaluated with others are evaluated again when they are next needed: what follows is
+    // to the bit what a session with these adapters would have given. Errors, which change nothing: an adapter of
+    // another model, a scale that is no finite number.
+    Result<void> set_adapters(std::vector<Adapted> adapters);
     // Evaluates what was appended, then samples one token. A requested stop ends it within 10 ms with
     // ErrorCode::cancelled; the session stays usable.
     Result<Event> next(const std::stop_token& stop);
@@ -88,6 +95,7 @@ class Session {
     sampling::Sampler sampler_;
     kv::PageTable pages_;
     kv::Checkpoints states_;
+    std::vector<backends::Batch::Sequence::Adapted> adapters_;  // those of options_, as batches take them
     std::vector<int32_t> tokens_;
     size_t n_evaluated_ = 0;
     std::vector<float> logits_;

@@ -17,19 +17,12 @@ class HeaderSource final : public WeightSource {
     const std::string& file_of(const Tensor& tensor) const override { return names_.at(tensor.shard); }
 
     Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const override {
-        const auto refuse = [&](std::string what, std::string remedy) {
-            return Error{ErrorCode::argument,
-                         std::move(what),
-                         {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
-                         std::move(remedy)};
-        };
-        const auto end = base::checked_add(offset, out.size());
-        if (!end || *end > tensor.n_bytes) {
-            return refuse(fmt::format("bytes {} to {} asked of its {}", offset, offset + out.size(), tensor.n_bytes),
-                          "");
-        }
+        WALLABY_OK(check_range(*this, tensor, offset, out.size()));
         if (!tensor.name.starts_with("rope_") || tensor.type != quant::Type::f32) {
-            return refuse("only the file's header was read, not its data", "Open the whole file");
+            return Error{ErrorCode::argument,
+                         "only the file's header was read, not its data",
+                         {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
+                         "Open the whole file"};
         }
         constexpr std::array<uint8_t, 4> one{0, 0, 0x80, 0x3f};  // 1.0f
         for (size_t i = 0; i < out.size(); i++) { out[i] = one[(offset + i) % one.size()]; }

@@ -16,13 +16,7 @@ class GgufSource final : public WeightSource {
     const std::string& file_of(const Tensor& tensor) const override { return set_.sources.at(tensor.shard)->name(); }
 
     Result<void> read(const Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const override {
-        const auto end = base::checked_add(offset, out.size());
-        if (!end || *end > tensor.n_bytes) {
-            return Error{ErrorCode::argument,
-                         fmt::format("bytes {} to {} asked of its {}", offset, offset + out.size(), tensor.n_bytes),
-                         {file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
-                         ""};
-        }
+        WALLABY_OK(check_range(*this, tensor, offset, out.size()));
         return set_.sources.at(tensor.shard)->read(tensor.offset + offset, out);
     }
     std::span<const uint8_t> bytes(const Tensor& tensor) const override {
@@ -59,6 +53,15 @@ Result<std::unique_ptr<WeightSource>> open_gguf(const std::string& path, const L
     WALLABY_TRY(const auto split, split_of(file.metadata));
     WALLABY_TRY(ShardSet set, read_set(std::move(source), std::move(file), split, limits));
     return std::unique_ptr<WeightSource>(new GgufSource(std::move(set)));
+}
+
+Result<void> check_range(const WeightSource& source, const Tensor& tensor, uint64_t offset, uint64_t n) {
+    const auto end = base::checked_add(offset, n);
+    if (end && *end <= tensor.n_bytes) { return {}; }
+    return Error{ErrorCode::argument,
+                 fmt::format("{} bytes from {} on asked of its {}", n, offset, tensor.n_bytes),
+                 {source.file_of(tensor), fmt::format("tensor '{}'", tensor.name), {}},
+                 ""};
 }
 
 Result<std::vector<float>> read_floats(const WeightSource& source, const Tensor& tensor, uint64_t max_elements) {

@@ -32,6 +32,9 @@ Result<std::unique_ptr<WeightSource>> open_gguf(const std::string& path, const L
 // One whole file over any bytes; takes the source over.
 Result<std::unique_ptr<WeightSource>> open_gguf(std::unique_ptr<base::ByteSource> source, const Limits& limits = {});
 
+// An error where bytes [offset, offset + n) are not all the tensor's.
+Result<void> check_range(const WeightSource& source, const Tensor& tensor, uint64_t offset, uint64_t n);
+
 // All of a tensor, decoded to float32 in file order. For small tensors (norms, biases, tables): at most max_elements.
 Result<std::vector<float>> read_floats(const WeightSource& source, const Tensor& tensor, uint64_t max_elements);
 

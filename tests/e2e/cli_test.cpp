@@ -7,20 +7,15 @@
 #include <sstream>
 
 #include "support/data.h"
-#include "support/process.h"
 #include "support/runner.h"
 #include "support/tiny_model.h"
+#include "support/wallaby_program.h"
 
 namespace {
 
 using namespace wallaby;
 using namespace wallaby::testing;
 using Words = std::vector<std::string>;
-
-Ran wallaby_run(Words words, const RunOptions& options = {}) {
-    words.insert(words.begin(), WALLABY_BINARY);
-    return run_program(words, options);
-}
 
 // A tiny model in a file of its own, removed at the end.
 class Cli : public ::testing::Test {
@@ -41,10 +36,7 @@ class Cli : public ::testing::Test {
         made_.push_back(path);
     }
     static void expect_failure(const Ran& ran, int code, const std::string& part) {
-        EXPECT_EQ(ran.code, code) << ran.err;
-        EXPECT_EQ(ran.signal, 0);
-        EXPECT_EQ(ran.out, "");
-        EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+        wallaby::testing::expect_failure(ran, code, {part});
     }
 };
 

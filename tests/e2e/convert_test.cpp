@@ -4,19 +4,14 @@
 
 #include "support/checkpoint_writer.h"
 #include "support/data.h"
-#include "support/process.h"
 #include "support/runner.h"
+#include "support/wallaby_program.h"
 
 namespace {
 
 using namespace wallaby;
 using namespace wallaby::testing;
 using Words = std::vector<std::string>;
-
-Ran wallaby_run(Words words, const RunOptions& options = {}) {
-    words.insert(words.begin(), WALLABY_BINARY);
-    return run_program(words, options);
-}
 
 class CliConvert : public ::testing::Test {
   protected:

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "support/data.h"
-#include "support/process.h"
 #include "support/tiny_model.h"
+#include "support/wallaby_program.h"
 
 namespace {
 
@@ -19,14 +19,6 @@ Ran eval_run(const Words& words, const RunOptions& options = {}) {
     Words all{WALLABY_BINARY, "eval"};
     all.insert(all.end(), words.begin(), words.end());
     return run_program(all, options);
-}
-
-void expect_failure(const Ran& ran, int code, const Words& parts) {
-    EXPECT_EQ(ran.code, code) << ran.err;
-    EXPECT_EQ(ran.out, "");
-    for (const std::string& part : parts) {
-        EXPECT_NE(ran.err.find(part), std::string::npos) << part << "\n" << ran.err;
-    }
 }
 
 // Two tiny models that differ in their weights' format, and a text of 40 tokens and BOS.

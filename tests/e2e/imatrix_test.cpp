@@ -7,29 +7,15 @@
 #include "convert/imatrix.h"
 #include "gguf/weight_source.h"
 #include "support/data.h"
-#include "support/process.h"
 #include "support/runner.h"
 #include "support/tiny_model.h"
+#include "support/wallaby_program.h"
 
 namespace {
 
 using namespace wallaby;
 using namespace wallaby::testing;
 using Words = std::vector<std::string>;
-
-Ran wallaby_run(const Words& words, const RunOptions& options = {}) {
-    Words all{WALLABY_BINARY};
-    all.insert(all.end(), words.begin(), words.end());
-    return run_program(all, options);
-}
-
-void expect_failure(const Ran& ran, int code, const Words& parts) {
-    EXPECT_EQ(ran.code, code) << ran.err;
-    EXPECT_EQ(ran.out, "");
-    for (const std::string& part : parts) {
-        EXPECT_NE(ran.err.find(part), std::string::npos) << part << "\n" << ran.err;
-    }
-}
 
 class CliImatrix : public ::testing::Test {
   protected:

@@ -6,19 +6,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "support/process.h"
 #include "support/tiny_model.h"
+#include "support/wallaby_program.h"
 
 namespace {
 
 using namespace wallaby::testing;
 using Words = std::vector<std::string>;
-
-Ran wallaby_run(const Words& words) {
-    Words all{WALLABY_BINARY};
-    all.insert(all.end(), words.begin(), words.end());
-    return run_program(all, {});
-}
 
 class CliTarget : public ::testing::Test {
   protected:

@@ -59,6 +59,7 @@ class Runner {
             states_.push_back(std::make_unique<kv::Checkpoints>(*slots_));
         }
         n_past_.resize(options.n_seqs);
+        adapters_.resize(options.n_seqs);
     }
     Runner(const std::string& path, const RunnerOptions& options, const Edit& edit = {})
         : Runner(must(gguf::open_gguf(path)), options, edit) {}
@@ -77,6 +78,16 @@ class Runner {
         n_past_[sequence] = 0;
     }
 
+    // The sequence's rows meet matrices with this added to them, from now on.
+    void adapt(const std::vector<gguf::ScaledAdapter>& adapters, uint32_t sequence = 0) {
+        adapters_[sequence].clear();
+        for (const auto& [adapter, scale] : adapters) {
+            ready_.push_back(must(executable_->adapt(adapter)));
+            adapters_[sequence].push_back({ready_.back().get(), scale});
+        }
+    }
+    backends::Executable& executable() { return *executable_; }
+
     struct Part {
         uint32_t sequence;
         std::vector<int32_t> tokens;
@@ -91,7 +102,9 @@ class Runner {
             }
             EXPECT_TRUE(tables_[part.sequence].reserve(n_past_[part.sequence]).ok());
         }
-        for (const auto& table : tables_) { batch.sequences.push_back({.pages = table.pages()}); }
+        for (size_t i = 0; i < tables_.size(); i++) {
+            batch.sequences.push_back({.pages = tables_[i].pages(), .adapters = adapters_[i]});
+        }
         for (const Part& part : parts) {
             const auto slots = must(states_[part.sequence]->begin());
             batch.sequences[part.sequence].slot_from = slots.from;
@@ -134,6 +147,8 @@ class Runner {
     std::vector<kv::PageTable> tables_;
     std::vector<std::unique_ptr<kv::Checkpoints>> states_;
     std::vector<uint32_t> n_past_;
+    std::vector<std::unique_ptr<const backends::Adapter>> ready_;
+    std::vector<std::vector<backends::Batch::Sequence::Adapted>> adapters_;  // by sequence
 };
 
 // ‖a − b‖ / ‖b‖; infinity where the lengths differ or anything is not a number.

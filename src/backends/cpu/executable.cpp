@@ -131,11 +131,12 @@ void CpuExecutable::run_step(const Step& step) {
     } else {
         for_each(n_tasks, 1, run_task);
     }
+    if (any_adapters_ && !error_ && !is_stopped()) { run_adapters(step); }
 }
 
 Result<void> CpuExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) {
     const base::FloatEnvironment standard;
-    WALLABY_OK(check_batch(model_, plan_, slot_tokens_, batch, program, logits.size()));
+    WALLABY_OK(check_batch({*this, model_, slot_tokens_}, batch, program, logits.size()));
     program_ = &model_.programs[program];
     schedule_ = &schedules_[program];
     batch_ = &batch;
@@ -143,6 +144,7 @@ Result<void> CpuExecutable::run(uint32_t program, const Batch& batch, std::span<
     stop_ = std::move(stop);
     error_.reset();
     find_rows();
+    any_adapters_ = std::ranges::any_of(batch.sequences, [](const auto& s) { return !s.adapters.empty(); });
     for (const Batch::Sequence& s : batch.sequences) {  // garbage until the step is done: nothing follows it
         if (plan_.n_slots != 0 && s.slot_to != kv::no_slot) { slot_tokens_[s.slot_to] = kv::no_slot; }
     }

@@ -45,6 +45,7 @@ class CpuExecutable final : public Executable {
 
     const MemoryPlan& plan() const override { return plan_; }
     Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) override;
+    Result<std::unique_ptr<const Adapter>> adapt(std::shared_ptr<const gguf::Adapter> adapter) const override;
 
   private:
     // Rows of a step beyond which attention is not split by range: partial results are kept for so many.
@@ -82,6 +83,19 @@ class CpuExecutable final : public Executable {
         bool is_split = false;      // its ranges are tasks of their own
     };
     struct BlockArgs;
+    // What the adapters of a sequence add to the results of n of its columns, of one part.
+    struct Addition {
+        const Job* job = nullptr;
+        const Operand* operand = nullptr;
+        uint32_t sequence = 0, first = 0, n = 0;
+    };
+    // What a thread computes additions in; grows to the largest.
+    struct AdaptScratch {
+        std::vector<uint8_t> inputs, middle;   // as the kernels read them
+        std::vector<float> products, results;  // [column][rank], [column][n_out]
+        std::vector<float*> out;
+        std::vector<uint8_t> panel;
+    };
 
     // --- Values of the running program. Row i of a value lies n_batch rows apart from the next value's.
     float* data(ops::ValueId id) {
@@ -133,6 +147,14 @@ class CpuExecutable final : public Executable {
     static uint64_t panel_bytes(const ops::Weight& weight, const kernels::Table& kernels);
     static uint64_t matmul_worker_bytes(const ops::Weight& weight, const kernels::Table& kernels, WeightsIn weights_in);
 
+    // adapt.cpp
+    uint32_t sequence_of(ops::ValueId value, uint32_t row) const;
+    void find_additions(const Step& step);
+    void run_adapters(const Step& step);
+    void multiply_plain(const kernels::MatmulArgs& columns, quant::Type type, uint32_t n_out,
+                        AdaptScratch& scratch) const;
+    void add(const Addition& addition, AdaptScratch& scratch);
+
     // attention.cpp
     Result<void> allocate_states();
     void append(const ops::Op& op, uint32_t i);
@@ -183,6 +205,9 @@ class CpuExecutable final : public Executable {
     std::vector<std::vector<uint32_t>> sequence_rows_;  // by sequence: its rows
     std::vector<Prepared> prepared_;
     std::vector<Job> jobs_;
+    std::vector<Addition> additions_;
+    std::vector<AdaptScratch> adapt_scratch_;  // by worker; empty until a batch has adapters
+    bool any_adapters_ = false;
     bool is_splitting_ = false;                            // an attend of this step has the place for partial results
     std::unique_ptr<std::atomic<uint32_t>[]> n_finished_;  // by block and head of that attend: its ranges
     float* logits_ = nullptr;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <string_view>
 #include <unordered_map>
 
+#include "backends/adapter.h"
 #include "backends/backend.h"
 #include "backends/finite.h"
 #include "backends/layout.h"
@@ -42,6 +44,17 @@ uint64_t widest_program(const ops::Model& model) {
     return widest;
 }
 
+class ReferenceAdapter final : public Adapter {
+  public:
+    ReferenceAdapter(const Executable& of, std::shared_ptr<const gguf::Adapter> file, std::vector<Change> changes)
+        : Adapter(of), file_(std::move(file)), changes_(std::move(changes)) {}
+    const Change& change(ops::WeightId id) const { return changes_[id]; }
+
+  private:
+    std::shared_ptr<const gguf::Adapter> file_;  // has the factors of the changes
+    std::vector<Change> changes_;                // by weight
+};
+
 class ReferenceExecutable final : public Executable {
   public:
     ReferenceExecutable(const ops::Model& model, const MemoryPlan& plan, threads::Pool& pool)
@@ -50,17 +63,30 @@ class ReferenceExecutable final : public Executable {
     const MemoryPlan& plan() const override { return plan_; }
     Result<void> load(const gguf::WeightSource& source, const base::Progress& progress, const std::stop_token& stop);
     Result<void> run(uint32_t program, const Batch& batch, std::span<float> logits, std::stop_token stop) override;
+    Result<std::unique_ptr<const Adapter>> adapt(std::shared_ptr<const gguf::Adapter> adapter) const override {
+        WALLABY_TRY(std::vector<Change> changes, changes_of(model_, *adapter));
+        return std::unique_ptr<const Adapter>(
+            std::make_unique<ReferenceAdapter>(*this, std::move(adapter), std::move(changes)));
+    }
 
   private:
     struct WorkerScratch {
         std::vector<float> rows;  // of a matrix, side by side
         AttendScratch attend;
     };
-    // One matmul result: its input, the same as doubles, and where its row of outputs starts.
+    // What an adapter adds to one matmul result: factor * B (A x).
+    struct Addition {
+        const Change* change = nullptr;
+        double factor = 0;
+        std::vector<double> ax;  // [rank]
+    };
+    // One matmul result: its input, the same as doubles, where its row of outputs starts, and whose it is.
     struct Entry {
         const float* in;
         const double* x;
         float* out;
+        uint32_t sequence;
+        std::vector<Addition> additions;
     };
 
     Result<void> read_weights(const gguf::WeightSource& source, const base::Progress& progress,
@@ -106,6 +132,8 @@ class ReferenceExecutable final : public Executable {
     Result<void> run(const ops::Op& op, const ops::Route& spec);
     Result<void> run(const ops::Op& op, const ops::Combine& spec);
     Result<void> run(const ops::Op& op, const ops::Select& spec);
+    Result<void> add_adapters(ops::WeightId weight, uint32_t expert, std::span<Entry> entries);
+    static double added(const Addition& a, uint32_t expert, uint64_t row);
     Result<void> multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert, std::span<const Entry> entries,
                           uint64_t first_row);
 
@@ -223,7 +251,7 @@ Result<void> ReferenceExecutable::read_weights(const gguf::WeightSource& source,
 Result<void> ReferenceExecutable::run(uint32_t program, const Batch& batch, std::span<float> logits,
                                       std::stop_token stop) {
     const base::FloatEnvironment standard;
-    WALLABY_OK(check_batch(model_, plan_, slot_tokens_, batch, program, logits.size()));
+    WALLABY_OK(check_batch({*this, model_, slot_tokens_}, batch, program, logits.size()));
     program_ = &model_.programs[program];
     layout_ = &layouts_[program];
     batch_ = &batch;
@@ -270,6 +298,32 @@ Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Norm& spec) 
     });
 }
 
+// A x of each entry, for the adapters of its sequence.
+Result<void> ReferenceExecutable::add_adapters(ops::WeightId weight, uint32_t expert, std::span<Entry> entries) {
+    return pool_.run(entries.size(), stop_, [&](uint64_t i, unsigned) {
+        Entry& e = entries[i];
+        for (const auto& [adapter, scale] : batch_->sequences[e.sequence].adapters) {
+            const Change& change = static_cast<const ReferenceAdapter*>(adapter)->change(weight);
+            if (change.factors == nullptr) { continue; }
+            const gguf::LowRank& f = *change.factors;
+            Addition& a = e.additions.emplace_back(Addition{&change, scale * change.strength, {}});
+            std::vector<float> row(f.n_in);
+            for (uint32_t k = 0; k < f.rank; k++) {
+                f.a.decode(uint64_t(expert) * f.rank + k, 1, row.data());
+                a.ax.push_back(std::inner_product(row.begin(), row.end(), e.x, 0.0));
+            }
+        }
+    });
+}
+
+// What an adapter adds to output `row` of an expert's matrix.
+double ReferenceExecutable::added(const Addition& a, uint32_t expert, uint64_t row) {
+    const gguf::LowRank& f = *a.change->factors;
+    std::vector<float> b(f.rank);
+    f.b.decode(expert * f.n_out + a.change->first_row + row, 1, b.data());
+    return a.factor * std::inner_product(b.begin(), b.end(), a.ax.begin(), 0.0);
+}
+
 Result<void> ReferenceExecutable::multiply(const ops::Op& op, const EightRanges& ranges, uint32_t expert,
                                            std::span<const Entry> entries, uint64_t first_row) {
     const Matrix m = matrix(op.weight[0]);
@@ -291,6 +345,7 @@ Result<void> ReferenceExecutable::multiply(const ops::Op& op, const EightRanges&
                 double y[n_abreast];
                 ranges.dot(rows.data(), e.x, y);
                 for (uint32_t i = 0; i < n; i++) {
+                    for (const Addition& a : e.additions) { y[i] += added(a, expert, r + i); }
                     if (bias != nullptr && scale_bias) { y[i] += bias[first_row + r + i]; }
                     if (scale != nullptr) { y[i] *= scale[expert]; }
                     if (bias != nullptr && !scale_bias) { y[i] += bias[first_row + r + i]; }
@@ -313,8 +368,13 @@ Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec
         for (uint64_t j = 0; j < n_used; j++) {
             const uint32_t expert = spec.n_used == 0 ? 0 : std::bit_cast<uint32_t>(row(op.in[1], i)[j]);
             const uint64_t place = (i * n_inputs + (n_inputs == 1 ? 0 : j)) * w.n_in;
-            by_expert[expert].push_back(
-                {data(op.in[0]) + place, operands_.data() + place, row(op.out[0], i) + j * w.n_out});
+            const uint32_t batch_row =
+                program_->values[op.in[0]].rows == ops::Rows::outputs ? outputs_[i] : uint32_t(i);
+            by_expert[expert].push_back({data(op.in[0]) + place,
+                                         operands_.data() + place,
+                                         row(op.out[0], i) + j * w.n_out,
+                                         batch_->rows[batch_row].sequence,
+                                         {}});
         }
     }
     for (uint32_t expert = 0; expert < w.n_expert; expert++) {
@@ -324,6 +384,7 @@ Result<void> ReferenceExecutable::run(const ops::Op& op, const ops::Matmul& spec
             for (const Entry& e : by_expert[expert]) { rows.push_back(e.in); }
             (*batch_->observer)(op.weight[0], expert, rows);
         }
+        WALLABY_OK(add_adapters(op.weight[0], expert, by_expert[expert]));
         WALLABY_OK(multiply(op, ranges, expert, by_expert[expert], uint64_t(expert) * w.n_out));
     }
     return {};

@@ -45,6 +45,9 @@ class RecordingExecutable final : public backends::Executable {
         if (stop.stop_requested()) { return Error{ErrorCode::cancelled, "stopped", {}, ""}; }
         return {};
     }
+    Result<std::unique_ptr<const backends::Adapter>> adapt(std::shared_ptr<const gguf::Adapter>) const override {
+        return Error{ErrorCode::unsupported, "takes no adapters", {}, ""};
+    }
 
   private:
     backends::MemoryPlan plan_;
