@@ -131,11 +131,12 @@ void CpuExecutable::multiply_plain(const kernels::MatmulArgs& columns, quant::Ty
 }
 
 void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
-    const auto& [job, operand, sequence, first, n] = addition;
-    const ops::Op& op = *job->op;
+    const Job& job = *addition.job;
+    const ops::Op& op = *job.op;
+    const uint32_t n = addition.n;
     const ops::Weight& w = model_.weights[op.weight[0]];
-    const Column* const columns = job->input->columns.data() + first;
-    const uint32_t expert = job->input->parts[columns[0].part].expert;
+    const Column* const columns = job.input->columns.data() + addition.first;
+    const uint32_t expert = job.input->parts[columns[0].part].expert;
     const float* const scale = weights_.vector(op.weight[2]);
     const auto write = [&](std::vector<uint8_t>& bytes, uint32_t n_in, const auto& row) {
         uint8_t* const at = aligned(bytes, kernels_.activation_bytes(kernels::Activations::f32, n_in, n));
@@ -150,8 +151,9 @@ void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
         for (uint32_t i = 0; i < n; i++) { s.out.push_back(values.data() + size_t(i) * width); }
         return s.out.data();
     };
-    const uint8_t* const inputs = write(s.inputs, w.n_in, [&](uint32_t i) { return input_of(*operand, columns[i]); });
-    for (const Batch::Sequence::Adapted& adapted : batch_->sequences[sequence].adapters) {
+    const uint8_t* const inputs =
+        write(s.inputs, w.n_in, [&](uint32_t i) { return input_of(*addition.operand, columns[i]); });
+    for (const Batch::Sequence::Adapted& adapted : batch_->sequences[addition.sequence].adapters) {
         if (is_stopped()) { return; }
         const CpuAdapter::Change* const change = change_of(adapted, op.weight[0]);
         if (change == nullptr) { continue; }
@@ -171,7 +173,7 @@ void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
         if (scale != nullptr) { args.scale *= scale[expert]; }
         multiply_plain(args, change->b.type, w.n_out, s);
         for (uint32_t i = 0; i < n; i++) {
-            float* const out = job->out[first + i];
+            float* const out = job.out[addition.first + i];
             kernels_.add(out, s.out[i], out, w.n_out);
         }
     }

@@ -44,8 +44,9 @@ std::vector<float> logits_of(std::unique_ptr<gguf::WeightSource> source, const s
 
 // Two adapters at two scales against the matrices that they make, in double from the file.
 TEST(BackendsAdapter, IsTheModelWithItsProductAdded) {
-    for (const auto& [name, model] : models) {
-        SCOPED_TRACE(name);
+    for (const auto& entry : models) {
+        const TinyModel& model = entry.second;
+        SCOPED_TRACE(entry.first);
         const std::vector<gguf::ScaledAdapter> adapters{
             {TinyAdapter{.rank = 3}.open(*model.open()), 1},
             {TinyAdapter{.rank = 18, .alpha = 6, .seed = 8}.open(*model.open()), -0.7f}};
@@ -102,7 +103,7 @@ TEST(BackendsAdapter, SameBitsWhateverElseIsInTheBatch) {
                 }
             }
             std::vector<std::string> others{backend};
-            if (others[0] == "auto") { others.push_back("portable"); }
+            if (others[0] == "auto") { others.emplace_back("portable"); }
             for (const std::string& other : others) {
                 Runner together(model.open(), {.n_ctx = 256, .n_seqs = 3, .n_threads = 3, .backend = other});
                 for (uint32_t s = 0; s < 3; s++) { together.adapt(adapters[s], s); }
