@@ -8,6 +8,7 @@
 #include "support/joey.h"
 #include "support/naive.h"
 #include "support/runner.h"
+#include "support/sanitized.h"
 #include "support/tiny_model.h"
 
 namespace {
@@ -40,6 +41,7 @@ std::vector<float> expect_invariant(const gguf::WeightSource& source, uint32_t n
     auto expected = runner.feed(first);
     const auto expected_second = runner.feed(second, 128, 1);
     for (const size_t n_chunk : {size_t(1), size_t(7), size_t(64)}) {
+        if (under_sanitizer && n_chunk != 7) { continue; }  // the same code, for other numbers of rows
         runner.reset();
         expect_same_bits(runner.feed(first, n_chunk), expected, "chunks of " + std::to_string(n_chunk));
     }
@@ -63,6 +65,7 @@ std::vector<float> expect_invariant(const gguf::WeightSource& source, uint32_t n
     expect_same_bits(a, expected, "interleaved, first sequence");
     expect_same_bits(b, expected_second, "interleaved, second sequence");
     for (const uint32_t n_threads : {2u, 3u, 4u}) {
+        if (under_sanitizer && n_threads != 3) { continue; }
         RunnerOptions options = base;
         options.n_threads = n_threads;
         Runner threaded(source, options);

@@ -7,6 +7,8 @@
 #include <random>
 #include <string>
 
+#include "support/sanitized.h"
+
 namespace {
 
 using namespace wallaby::text;
@@ -61,7 +63,7 @@ std::vector<int32_t> merge(Merger& merger, const std::vector<int32_t>& word, con
 TEST(TextMerge, AgreesWithItsDefinition) {
     std::mt19937 random(3);
     Merger merger;
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < (wallaby::testing::under_sanitizer ? 30 : 300); round++) {
         const int n_letters = 2 + int(random() % 4);
         const uint32_t n_ranks = 1 + random() % 30;
         Rules rules;

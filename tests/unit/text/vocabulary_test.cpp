@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "support/sanitized.h"
 #include "unit/text/toy_vocabulary.h"
 
 namespace {
@@ -183,6 +184,8 @@ const Hostile hostile_texts[] = {
 
 TEST(TextVocabulary, RefusesWhatContradictsItselfAndNamesTheKey) {
     for (const Hostile& hostile : hostile_texts) {
+        // Millions of strings: a minute where each is watched.
+        if (under_sanitizer && hostile.name == std::string_view("more tokens than supported")) { continue; }
         const auto loaded = load_tokenizer(hostile.file());
         ASSERT_FALSE(loaded.ok()) << hostile.name;
         const std::string message = loaded.error().message();
