@@ -138,11 +138,11 @@ void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
     const Column* const columns = job.input->columns.data() + addition.first;
     const uint32_t expert = job.input->parts[columns[0].part].expert;
     const float* const scale = weights_.vector(op.weight[2]);
-    const auto write = [&](std::vector<uint8_t>& bytes, uint32_t n_in, const auto& row) {
-        uint8_t* const at = aligned(bytes, kernels_.activation_bytes(kernels::Activations::f32, n_in, n));
-        for (uint32_t i = 0; i < n; i++) {
-            kernels_.write_activations(kernels::Activations::f32, row(i), n_in, n, i, at);
-        }
+    // As the kernel of a factor of this type reads them.
+    const auto write = [&](std::vector<uint8_t>& bytes, quant::Type type, uint32_t n_in, const auto& row) {
+        const kernels::Activations kind = kernels_.matmul(type).activations;
+        uint8_t* const at = aligned(bytes, kernels_.activation_bytes(kind, n_in, n));
+        for (uint32_t i = 0; i < n; i++) { kernels_.write_activations(kind, row(i), n_in, n, i, at); }
         return at;
     };
     const auto rows_of = [&](std::vector<float>& values, uint32_t width) {
@@ -151,8 +151,6 @@ void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
         for (uint32_t i = 0; i < n; i++) { s.out.push_back(values.data() + size_t(i) * width); }
         return s.out.data();
     };
-    const uint8_t* const inputs =
-        write(s.inputs, w.n_in, [&](uint32_t i) { return input_of(*addition.operand, columns[i]); });
     for (const Batch::Sequence::Adapted& adapted : batch_->sequences[addition.sequence].adapters) {
         if (is_stopped()) { return; }
         const CpuAdapter::Change* const change = change_of(adapted, op.weight[0]);
@@ -162,10 +160,12 @@ void CpuExecutable::add(const Addition& addition, AdaptScratch& s) {
         args.n_columns = n;
         args.n_in = w.n_in;
         args.tiles = change->a.matrix(expert);
-        args.activations = inputs;
+        args.activations = write(s.inputs, change->a.type, w.n_in,
+                                 [&](uint32_t i) { return input_of(*addition.operand, columns[i]); });
         args.out = rows_of(s.products, rank);
         multiply_plain(args, change->a.type, rank, s);
-        args.activations = write(s.middle, rank, [&](uint32_t i) { return s.products.data() + size_t(i) * rank; });
+        args.activations =
+            write(s.middle, change->b.type, rank, [&](uint32_t i) { return s.products.data() + size_t(i) * rank; });
         args.n_in = rank;
         args.tiles = change->b.matrix(expert);
         args.out = rows_of(s.results, w.n_out);
