@@ -122,7 +122,7 @@ const std::pair<const char*, TinyModel> models_made_here[] = {
 TEST(BackendsDeterminism, ModelsMadeHere) {
     for (const auto& [name, model] : models_made_here) {
         SCOPED_TRACE(name);
-        expect_invariant(*model.open(), 150, 256, quant::Type::f32);
+        if (!under_sanitizer) { expect_invariant(*model.open(), 150, 256, quant::Type::f32); }
         expect_invariant(*model.open(), 80, 256, quant::Type::f16);
     }
 }
@@ -151,9 +151,10 @@ TEST(BackendsDeterminism, QuantisedCaches) {
     for (const quant::Type kv : {quant::Type::q8_0, quant::Type::q4_0}) {
         SCOPED_TRACE(quant::format_of(kv).name);
         const auto source = must(convert::open_synthetic("tiny-dense", "Q8_0", 1));
-        const auto fastest = expect_invariant(*source, 150, 256, kv, "auto");
+        const uint32_t n_tokens = under_sanitizer ? 70 : 150;
+        const auto fastest = expect_invariant(*source, n_tokens, 256, kv, "auto");
         Runner portable(*source, {.n_ctx = 256, .kv = kv, .backend = "portable"});
-        expect_same_bits(portable.feed(some_tokens(150, portable.n_vocab(), 1), 31), fastest, "portable");
+        expect_same_bits(portable.feed(some_tokens(n_tokens, portable.n_vocab(), 1), 31), fastest, "portable");
     }
 }
 
@@ -170,6 +171,9 @@ TEST(BackendsDeterminism, CpuFormats) {
                                       {"NVFP4", 0.1},
                                       {"IQ2_XS", 0.1}}) {
         for (const char* model : {"tiny-dense", "tiny-moe"}) {
+            if (under_sanitizer && (model == std::string_view("tiny-moe")) != (type == std::string_view("Q4_K"))) {
+                continue;
+            }
             const auto source = must(convert::open_synthetic(model, type, 1));
             Runner fast(*source, {.n_ctx = 256, .n_threads = 2, .kv = quant::Type::f16, .backend = "auto"});
             Runner portable(*source, {.n_ctx = 256, .n_threads = 1, .kv = quant::Type::f16, .backend = "portable"});
@@ -194,8 +198,8 @@ TEST(BackendsDeterminism, Stories) {
     for (const char* name : {"stories260K.gguf", "stories260K-Q8_0.gguf", "stories260K-Q4_0.gguf"}) {
         SCOPED_TRACE(name);
         const auto source = must(gguf::open_gguf((data / "models" / "stories260K" / name).string()));
-        expect_invariant(*source, 140, 256, quant::Type::f32);
-        expect_invariant(*source, 140, 256, quant::Type::f16);
+        if (!under_sanitizer) { expect_invariant(*source, 140, 256, quant::Type::f32); }
+        expect_invariant(*source, under_sanitizer ? 70 : 140, 256, quant::Type::f16);
     }
 }
 
@@ -206,7 +210,7 @@ TEST(BackendsDeterminism, GoldenFamilies) {
           "gemma3-dense", "phi3-dense", "gpt-oss-moe", "olmo2-dense", "mamba2-dense"}) {
         SCOPED_TRACE(name);
         expect_invariant(*must(gguf::open_gguf((data / "golden" / "archs" / (std::string(name) + ".gguf")).string())),
-                         100, 256, quant::Type::f32);
+                         under_sanitizer ? 40 : 100, 256, quant::Type::f32);
     }
 }
 
@@ -255,6 +259,7 @@ TEST(BackendsAgainstDouble, WindowsOfEveryKind) {
         tiny.numbers = {{"attention.sliding_window", float(window)}};
         const auto source = tiny.open();
         Runner runner(*source, {.n_ctx = 512, .n_threads = 2});
+        if (under_sanitizer && window != 65 && window != 300) { continue; }  // `naive` is quadratic
         const auto tokens = some_tokens(400, runner.n_vocab(), window);
         Naive naive(runner.model(), *source);
         EXPECT_LE(relative_error(runner.feed(tokens), naive.logits(tokens)), 5e-7) << window;
@@ -280,7 +285,7 @@ TEST(BackendsAgainstDouble, ModelsMadeHere) {
     for (const auto& [name, model] : models_made_here) {
         const auto source = model.open();
         Runner runner(*source, {.n_ctx = 256, .n_threads = 2});
-        const auto tokens = some_tokens(100, runner.n_vocab(), 4);
+        const auto tokens = some_tokens(under_sanitizer ? 30 : 100, runner.n_vocab(), 4);
         Naive naive(runner.model(), *source);
         const double error = relative_error(runner.feed(tokens), naive.logits(tokens));
         std::printf("[ measured ] %s: %.2g\n", name, error);

@@ -5,6 +5,7 @@
 #include "convert/adapted.h"
 #include "support/lora.h"
 #include "support/runner.h"
+#include "support/sanitized.h"
 #include "support/tiny_model.h"
 
 namespace {
@@ -89,6 +90,7 @@ TEST(BackendsAdapter, SameBitsWhateverElseIsInTheBatch) {
     for (const auto& [name, model] : models) {
         for (const char* backend : {"reference", "auto"}) {
             SCOPED_TRACE(std::string(name) + " " + backend);
+            if (under_sanitizer && model.n_expert == 0 && model.architecture != "mamba2") { continue; }
             const auto a = TinyAdapter{.rank = 5}.open(*model.open()),
                        b = TinyAdapter{.rank = 16, .type = quant::Type::f16, .seed = 9}.open(*model.open());
             const std::vector<std::vector<gguf::ScaledAdapter>> adapters{{{a, 1}}, {{b, 0.5f}, {a, -1}}, {}};
