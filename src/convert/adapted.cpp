@@ -29,40 +29,51 @@ void add(const gguf::LowRank& factors, double factor, uint64_t first, std::span<
     }
 }
 
+// The tensors, those with changes as F32.
+std::vector<gguf::Tensor> widened(std::span<const gguf::Tensor> tensors, const auto& changes) {
+    std::vector<gguf::Tensor> out(tensors.begin(), tensors.end());
+    for (size_t i = 0; i < out.size(); i++) {
+        if (changes[i].empty()) { continue; }
+        out[i].type = quant::Type::f32;
+        out[i].n_bytes = out[i].n_elements() * sizeof(float);
+    }
+    return out;
+}
+
+std::vector<bool> which_have(const auto& changes) {
+    std::vector<bool> out;
+    for (const auto& each : changes) { out.push_back(!each.empty()); }
+    return out;
+}
+
 }  // namespace
 
 AdaptedSource::AdaptedSource(std::shared_ptr<const gguf::WeightSource> source,
                              std::vector<gguf::ScaledAdapter> adapters)
-    : source_(std::move(source)),
+    : AdaptedSource(source, adapters, changes_of(*source, adapters)) {}
+
+AdaptedSource::AdaptedSource(std::shared_ptr<const gguf::WeightSource> source,
+                             std::vector<gguf::ScaledAdapter> adapters, Changes changes)
+    : DerivedSource(source, widened(source->tensors(), changes), which_have(changes)),
       adapters_(std::move(adapters)),
-      tensors_(source_->tensors().begin(), source_->tensors().end()),
-      changes_(tensors_.size()) {
-    for (size_t i = 0; i < tensors_.size(); i++) {
-        gguf::Tensor& tensor = tensors_[i];
-        by_name_[tensor.name] = i;
-        for (const auto& [adapter, scale] : adapters_) {
+      changes_(std::move(changes)) {}
+
+AdaptedSource::Changes AdaptedSource::changes_of(const gguf::WeightSource& source,
+                                                 std::span<const gguf::ScaledAdapter> adapters) {
+    Changes out;
+    for (const gguf::Tensor& tensor : source.tensors()) {
+        out.emplace_back();
+        for (const auto& [adapter, scale] : adapters) {
             const auto at = adapter->changes().find(tensor.name);
             if (at == adapter->changes().end()) { continue; }
-            changes_[i].push_back({&at->second, scale * adapter->strength(at->second)});
-            tensor.type = quant::Type::f32;
-            tensor.n_bytes = tensor.n_elements() * sizeof(float);
+            out.back().push_back({&at->second, scale * adapter->strength(at->second)});
         }
     }
+    return out;
 }
 
-const gguf::Tensor* AdaptedSource::find(std::string_view name) const {
-    const auto at = by_name_.find(name);
-    return at == by_name_.end() ? nullptr : &tensors_[at->second];
-}
-
-const gguf::Tensor& AdaptedSource::before(const gguf::Tensor& tensor) const {
-    return source_->tensors()[by_name_.at(tensor.name)];
-}
-
-const std::string& AdaptedSource::file_of(const gguf::Tensor& tensor) const { return source_->file_of(before(tensor)); }
-
-Result<void> AdaptedSource::read_weights(const gguf::Tensor& tensor, uint64_t first, std::span<float> out) const {
-    const gguf::Tensor& stored = before(tensor);
+Result<void> AdaptedSource::compute_weights(size_t i, uint64_t first, std::span<float> out) const {
+    const gguf::Tensor& stored = source().tensors()[i];
     const quant::Format& format = quant::format_of(stored.type);
     const uint64_t end = first + out.size();
     // Whole blocks, of which the first and the last may be wanted in part.
@@ -70,37 +81,27 @@ Result<void> AdaptedSource::read_weights(const gguf::Tensor& tensor, uint64_t fi
     const uint64_t n = (end - begin + format.block_len - 1) / format.block_len * format.block_len;
     std::vector<uint8_t> bytes(n / format.block_len * format.block_bytes);
     std::vector<float> weights(n);
-    WALLABY_OK(source_->read(stored, begin / format.block_len * format.block_bytes, bytes));
+    WALLABY_OK(source().read(stored, begin / format.block_len * format.block_bytes, bytes));
     format.decode(bytes.data(), weights.data(), n / format.block_len);
     std::vector<double> sums(weights.begin() + ptrdiff_t(first - begin), weights.begin() + ptrdiff_t(end - begin));
-    for (const auto& [factors, factor] : changes_[by_name_.at(tensor.name)]) { add(*factors, factor, first, sums); }
+    for (const auto& [factors, factor] : changes_[i]) { add(*factors, factor, first, sums); }
     std::ranges::transform(sums, out.begin(), [](double x) { return float(x); });
     return {};
 }
 
-Result<void> AdaptedSource::read(const gguf::Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const {
-    if (changes_[by_name_.at(tensor.name)].empty()) { return source_->read(before(tensor), offset, out); }
-    WALLABY_OK(gguf::check_range(*this, tensor, offset, out.size()));
+Result<void> AdaptedSource::compute(size_t i, uint64_t offset, std::span<uint8_t> out) const {
     std::vector<float> weights;
     while (!out.empty()) {
         const uint64_t skipped = offset % sizeof(float);
         const uint64_t n = std::min(chunk_weights, (skipped + out.size() + sizeof(float) - 1) / sizeof(float));
         weights.resize(n);
-        WALLABY_OK(read_weights(tensor, offset / sizeof(float), weights));
+        WALLABY_OK(compute_weights(i, offset / sizeof(float), weights));
         const uint64_t n_copied = std::min<uint64_t>(n * sizeof(float) - skipped, out.size());
         std::memcpy(out.data(), reinterpret_cast<const uint8_t*>(weights.data()) + skipped, n_copied);
         offset += n_copied;
         out = out.subspan(n_copied);
     }
     return {};
-}
-
-std::span<const uint8_t> AdaptedSource::bytes(const gguf::Tensor& tensor) const {
-    return changes_[by_name_.at(tensor.name)].empty() ? source_->bytes(before(tensor)) : std::span<const uint8_t>();
-}
-
-Result<void> AdaptedSource::check_bytes(const gguf::Tensor& tensor) const {
-    return source_->check_bytes(before(tensor));
 }
 
 }  // namespace wallaby::convert

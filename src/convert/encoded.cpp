@@ -10,14 +10,19 @@ namespace {
 constexpr uint64_t super_block = 256;      // a whole number of blocks of every format
 constexpr uint64_t chunk_weights = 32768;  // decoded and encoded at a time
 
+std::vector<bool> changed(std::span<const gguf::Tensor> before, std::span<const gguf::Tensor> after) {
+    std::vector<bool> out(after.size());
+    for (size_t i = 0; i < out.size(); i++) { out[i] = before[i].type != after[i].type; }
+    return out;
+}
+
 }  // namespace
 
 EncodedSource::EncodedSource(std::shared_ptr<const gguf::WeightSource> source, QuantizePlan plan,
                              gguf::Metadata metadata)
-    : source_(std::move(source)), plan_(std::move(plan)), metadata_(std::move(metadata)) {
-    const auto& tensors = plan_.layout.tensors;
-    for (size_t i = 0; i < tensors.size(); i++) { by_name_[tensors[i].name] = i; }
-}
+    : DerivedSource(source, plan.layout.tensors, changed(source->tensors(), plan.layout.tensors)),
+      plan_(std::move(plan)),
+      metadata_(std::move(metadata)) {}
 
 Result<std::unique_ptr<EncodedSource>> EncodedSource::create(std::shared_ptr<const gguf::WeightSource> source,
                                                              std::string_view type) {
@@ -31,23 +36,10 @@ Result<std::unique_ptr<EncodedSource>> EncodedSource::create(std::shared_ptr<con
     return std::unique_ptr<EncodedSource>(new EncodedSource(std::move(source), std::move(plan), std::move(metadata)));
 }
 
-const gguf::Tensor* EncodedSource::find(std::string_view name) const {
-    const auto at = by_name_.find(name);
-    return at == by_name_.end() ? nullptr : &plan_.layout.tensors[at->second];
-}
-
-const gguf::Tensor& EncodedSource::before(const gguf::Tensor& tensor) const {
-    return source_->tensors()[by_name_.at(tensor.name)];
-}
-
-const std::string& EncodedSource::file_of(const gguf::Tensor& tensor) const { return source_->file_of(before(tensor)); }
-
-Result<void> EncodedSource::read(const gguf::Tensor& tensor, uint64_t offset, std::span<uint8_t> out) const {
-    const gguf::Tensor& from = before(tensor);
-    if (from.type == tensor.type) { return source_->read(from, offset, out); }
-    WALLABY_OK(gguf::check_range(*this, tensor, offset, out.size()));
+Result<void> EncodedSource::compute(size_t i, uint64_t offset, std::span<uint8_t> out) const {
+    const gguf::Tensor& tensor = tensors()[i];
     const quant::Format& to = quant::format_of(tensor.type);
-    const std::span<const float> factors = plan_.importance[by_name_.at(tensor.name)];
+    const std::span<const float> factors = plan_.importance[i];
     RecodeBuffers buffers;
     std::vector<uint8_t> encoded;
     while (!out.empty()) {
@@ -58,22 +50,13 @@ Result<void> EncodedSource::read(const gguf::Tensor& tensor, uint64_t offset, st
         const uint64_t n = std::min({rounded, chunk_weights, tensor.n_elements() - first});
         encoded.resize(n / to.block_len * to.block_bytes);
         WALLABY_TRY([[maybe_unused]] const Recoded recoded,
-                    recode(*source_, from, {first, n}, tensor.type, factors, encoded, buffers));
+                    recode(source(), source().tensors()[i], {first, n}, tensor.type, factors, encoded, buffers));
         const uint64_t n_copied = std::min<uint64_t>(encoded.size() - skipped, out.size());
         std::copy_n(encoded.begin() + ptrdiff_t(skipped), n_copied, out.begin());
         offset += n_copied;
         out = out.subspan(n_copied);
     }
     return {};
-}
-
-std::span<const uint8_t> EncodedSource::bytes(const gguf::Tensor& tensor) const {
-    const gguf::Tensor& from = before(tensor);
-    return from.type == tensor.type ? source_->bytes(from) : std::span<const uint8_t>();
-}
-
-Result<void> EncodedSource::check_bytes(const gguf::Tensor& tensor) const {
-    return source_->check_bytes(before(tensor));
 }
 
 }  // namespace wallaby::convert
