@@ -1,4 +1,6 @@
 // wallaby convert: a model file from a checkpoint in Hugging Face's layout, or from llama2.c's.
+#include <filesystem>
+
 #include "base/system.h"
 #include "cli/app.h"
 #include "cli/interrupt.h"
@@ -30,6 +32,16 @@ Result<std::unique_ptr<gguf::WeightSource>> open(const Flags& flags) {
                      "Name it: --vocab tok512.bin"};
     }
     return source;
+}
+
+// The tokenizer and, in a checkpoint's directory, whatever is no model of ours.
+Result<void> check_beside(const Flags& flags) {
+    WALLABY_OK(check_differs(flags.vocabulary, flags.out));
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(flags.in, ignored)) {
+        if (entry.path().extension() != ".gguf") { WALLABY_OK(check_differs(entry.path(), flags.out)); }
+    }
+    return {};
 }
 
 // The file to write, as a plan: in its own types, or in another.
@@ -65,6 +77,7 @@ Result<std::string> convert_model(const Flags& flags) {
     WALLABY_TRY(const auto source, open(flags));
     WALLABY_TRY(const Plan plan, plan_of(*source, flags));
     WALLABY_OK(check_out(*source, flags.out));
+    WALLABY_OK(check_beside(flags));
     WALLABY_TRY(gguf::Writer writer, gguf::Writer::create(flags.out, plan.draft));
     const uint64_t n_bytes = writer.layout().file_bytes;
     threads::Pool pool(flags.n_threads);

@@ -3,6 +3,7 @@
 #include "cli/eval.h"
 
 #include "cli/interrupt.h"
+#include "cli/writing.h"
 #include "eval/divergence.h"
 #include "eval/perplexity.h"
 
@@ -47,6 +48,8 @@ Result<std::string> perplexity(EvalFlags flags) {
     const std::stop_token stop = interrupt.arm();
     if (flags.model.n_ctx == 0) { flags.model.n_ctx = default_chunk_size; }
     WALLABY_TRY(flags.model.n_ctx, eval::n_ctx_with_stride(flags.model.n_ctx, flags.stride));
+    WALLABY_OK(check_differs(flags.model.model.value_or(""), flags.save_base));
+    WALLABY_OK(check_differs(flags.text_file, flags.save_base));
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     const engine::Model& model = *loaded.model;
     WALLABY_TRY(const std::string text, evaluated_text(flags.text_file));

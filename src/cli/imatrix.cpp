@@ -6,6 +6,7 @@
 
 #include "cli/evaluation.h"
 #include "cli/interrupt.h"
+#include "cli/writing.h"
 #include "convert/imatrix_statistics.h"
 #include "convert/quantize_plan.h"
 #include "eval/imatrix.h"
@@ -39,9 +40,11 @@ Result<convert::Imatrix> sum_of_files(const Flags& flags) {
     return sum;
 }
 
-// A place where nothing can be written shows before the work is done.
-Result<void> check_out(const std::string& path) {
-    WALLABY_TRY([[maybe_unused]] const base::AtomicFile file, base::AtomicFile::create(path));
+// A place where nothing can be written, or should not be, shows before the work is done. One of --in-file may be it.
+Result<void> check_out(const Flags& flags) {
+    WALLABY_OK(check_differs(flags.model.model.value_or(""), flags.out));
+    WALLABY_OK(check_differs(flags.text_file, flags.out));
+    WALLABY_TRY([[maybe_unused]] const base::AtomicFile file, base::AtomicFile::create(flags.out));
     return {};
 }
 
@@ -78,7 +81,7 @@ Result<std::string> collect(Flags flags, convert::Imatrix& imatrix) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
     if (flags.model.n_ctx == 0) { flags.model.n_ctx = default_chunk_size; }
-    WALLABY_OK(check_out(flags.out));
+    WALLABY_OK(check_out(flags));
     WALLABY_TRY(const Loaded loaded, load(flags.model, 0, stop));
     WALLABY_TRY(const std::string read, evaluated_text(flags.text_file));
     WALLABY_TRY(const eval::Chunks chunks, chunks_of(*loaded.model, read, flags.text_file, flags.n_chunks));

@@ -1,6 +1,7 @@
 // wallaby logits: float32 [n_tokens][n_vocab] of one causal pass, and the argmax continuation. Keys and values are kept
 // in float32 unless asked otherwise: this verb is for comparing numbers.
 #include "cli/app.h"
+#include "cli/writing.h"
 #include "engine/session.h"
 
 namespace wallaby::cli {
@@ -14,6 +15,7 @@ struct Flags {
 
 Result<std::string> logits(const Flags& flags) {
     WALLABY_TRY(const std::vector<int32_t> tokens, parse_ids(flags.tokens));
+    WALLABY_OK(check_differs(flags.model.model.value_or(""), flags.out));
     WALLABY_TRY(const Loaded loaded, load(flags.model, uint32_t(tokens.size()) + flags.n_greedy, {}));
     engine::SessionOptions options;
     options.sampling.temperature = 0;

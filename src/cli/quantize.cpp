@@ -60,6 +60,15 @@ Result<std::optional<convert::Imatrix>> read_imatrix(const Flags& flags) {
     return std::optional(std::move(imatrix));
 }
 
+// What flags name beside the model is not written over either.
+Result<void> check_named(const Flags& flags) {
+    WALLABY_OK(check_differs(flags.imatrix, flags.out));
+    WALLABY_OK(check_differs(flags.target.text_file, flags.out));
+    WALLABY_TRY(const std::vector<LoraChoice> adapters, flags.lora.choices());
+    for (const LoraChoice& adapter : adapters) { WALLABY_OK(check_differs(adapter.path, flags.out)); }
+    return {};
+}
+
 std::string said_unweighted(const convert::QuantizePlan& plan) {
     if (plan.n_unweighted == 0) { return ""; }
     return fmt::format("{} matrices are not in the importance matrix: all their errors count alike\n",
@@ -120,6 +129,7 @@ Result<std::vector<gguf::ScaledAdapter>> open_adapters(const LoraFlags& flags, c
 Result<std::string> quantize(const Flags& flags) {
     Interrupt interrupt;
     const std::stop_token stop = interrupt.arm();
+    WALLABY_OK(check_named(flags));
     WALLABY_TRY(std::shared_ptr<const gguf::WeightSource> source, open_named(flags.in));
     WALLABY_TRY(convert::QuantizeOptions options, options_of(flags));
     WALLABY_TRY(auto adapters, open_adapters(flags.lora, *source));

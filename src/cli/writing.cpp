@@ -7,13 +7,14 @@
 
 namespace wallaby::cli {
 
+Result<void> check_differs(const std::string& in, const std::string& out) {
+    std::error_code ignored;  // one that is not there is no other
+    if (!std::filesystem::equivalent(in, out, ignored)) { return {}; }
+    return Error{ErrorCode::argument, "is the file that is read", {out, "", {}}, "Write to another file"};
+}
+
 Result<void> check_out(const gguf::WeightSource& source, const std::string& out) {
-    for (const gguf::Tensor& tensor : source.tensors()) {
-        std::error_code ignored;
-        if (std::filesystem::equivalent(source.file_of(tensor), out, ignored)) {
-            return Error{ErrorCode::argument, "is the file that is read", {out, "OUT", {}}, "Write to another file"};
-        }
-    }
+    for (const gguf::Tensor& tensor : source.tensors()) { WALLABY_OK(check_differs(source.file_of(tensor), out)); }
     return {};
 }
 

@@ -6,7 +6,8 @@
 
 namespace wallaby::cli {
 
-// The file that is read cannot be the one that is written: what it held would be lost for good.
+// A file that is read cannot be the one that is written: what it held would be lost for good.
+Result<void> check_differs(const std::string& in, const std::string& out);
 Result<void> check_out(const gguf::WeightSource& source, const std::string& out);
 // A format that weights can be written in, by its name, for the flag that gave it.
 Result<quant::Type> weight_type(const std::string& flag, const std::string& name);
