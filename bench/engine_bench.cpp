@@ -1,8 +1,8 @@
 // What the engine does with a model on this machine, beside what the machine allows:
-//   engine_bench [MODEL.gguf [n_prompt=64] [n_decode=16] [repeats=5] [threads]]     MODEL.gguf or joey, the built-in
-//   model
-// Each repeat measures, in turn: read bandwidth (all threads sum a buffer larger than the caches), a prompt, a decode,
-// and how long a stop request during a prompt takes to be obeyed. Prints the median and the range of each. Run it on an
+//   engine_bench [MODEL.gguf [n_prompt=64] [n_decode=16] [repeats=5] [threads] [ADAPTER.gguf …]]
+// MODEL.gguf or joey, the built-in model. Each repeat measures, in turn: read bandwidth (all threads sum a buffer
+// larger than the caches), a prompt, a decode, both again with the adapters where some are named, and how long a stop
+// request during a prompt takes to be obeyed. Prints the median and the range of each. Run it on an
 // idle machine; docs/performance.md holds results.
 #include <sys/resource.h>
 
@@ -85,16 +85,24 @@ int measure(int argc, char** argv) {
     engine::SessionOptions options;
     options.sampling.temperature = 0;
     options.ignore_eos = true;
+    engine::SessionOptions adapted = options;
+    for (int i = 6; i < argc; i++) {
+        adapted.adapters.push_back({must(engine::Adapter::load(model, std::string(argv[i]))), 1});
+    }
     const auto prompt = some_tokens(n_prompt, model->n_vocab());
-    Series bandwidth, prompts, decodes, of_floor, stops;
-    for (size_t r = 0; r < n_repeats; r++) {
-        bandwidth.values.push_back(read_bandwidth(pool, buffer));
-        const auto session = must(engine::Session::create(model, options));
-        if (!session->append(prompt).ok()) { return 1; }
+    Series bandwidth, prompts, decodes, of_floor, adapted_prompts, adapted_decodes, stops;
+    const auto evaluate = [&](const engine::SessionOptions& with, Series& prompt_rates, Series& decode_rates) {
+        const auto session = must(engine::Session::create(model, with));
+        if (!session->append(prompt).ok()) { std::exit(1); }
         engine::Event event = must(session->next({}));
         for (size_t i = 0; i < n_decode; i++) { event = must(session->next({})); }
-        prompts.values.push_back(double(event.timings.n_prompt) / event.timings.prompt_seconds);
-        decodes.values.push_back(double(n_decode) / event.timings.generated_seconds);
+        prompt_rates.values.push_back(double(event.timings.n_prompt) / event.timings.prompt_seconds);
+        decode_rates.values.push_back(double(n_decode) / event.timings.generated_seconds);
+    };
+    for (size_t r = 0; r < n_repeats; r++) {
+        bandwidth.values.push_back(read_bandwidth(pool, buffer));
+        evaluate(options, prompts, decodes);
+        if (!adapted.adapters.empty()) { evaluate(adapted, adapted_prompts, adapted_decodes); }
         of_floor.values.push_back(100 * decodes.values.back() * double(model->plan().weight_bytes) /
                                   (bandwidth.values.back() * 1e9));
 
@@ -126,6 +134,10 @@ int measure(int argc, char** argv) {
     prompts.print("prompt", "tokens/s");
     decodes.print("decode", "tokens/s");
     of_floor.print("decode, share of the floor", "% of bandwidth ÷ weight bytes");
+    if (!adapted_prompts.values.empty()) {
+        adapted_prompts.print("prompt with adapters", "tokens/s");
+        adapted_decodes.print("decode with adapters", "tokens/s");
+    }
     if (!stops.values.empty()) { stops.print("stop request obeyed", "ms"); }
     return 0;
 }
