@@ -39,7 +39,7 @@ Result<void> check_beside(const Flags& flags) {
     WALLABY_OK(check_differs(flags.vocabulary, flags.out));
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(flags.in, ignored)) {
-        if (entry.path().extension() != ".gguf") { WALLABY_OK(check_differs(entry.path(), flags.out)); }
+        if (entry.path().extension() != ".gguf") { WALLABY_OK(check_differs(entry.path().string(), flags.out)); }
     }
     return {};
 }
