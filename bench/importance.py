@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What an importance matrix is worth: KL divergence of joey's quantised twins, with and without one. docs/quantising.md.
 
-    bench/importance.py build/release/wallaby [N_TWINS=16 [TYPE ...]]
+    bench/importance.py build/release/wallaby [N_TWINS=24 [TYPE ...]]
 
 One quantised model is one throw of dice: which weights share a block is chance, and the KL of a small model moves by a
 third with it. So joey is measured as many twins: the numbers of the residual stream, and the units of each feed-forward
 layer, in another order. That is the same function (the KL between twins in F32 is 1e-11), and other blocks. Each twin has
 an importance matrix of its own, from 80 chunks of 256 tokens of joey's stories; the KL is from joey in F32, float32 cache,
 on 80 chunks of other stories. Printed: the mean over the twins of the mean KL and of the share of equal first choices, and
-by how much importance changes the KL (geometric mean of the twins' quotients), each with its standard error.
+by how much importance changes the KL (geometric mean of the twins' quotients), each with its standard error. Twenty minutes on two cores.
 """
 import json
 import math
@@ -111,7 +111,7 @@ def error(values):
 
 def main():
     wallaby = sys.argv[1]
-    n_twins, types = int(sys.argv[2]) if len(sys.argv) > 2 else 16, sys.argv[3:] or TYPES
+    n_twins, types = int(sys.argv[2]) if len(sys.argv) > 2 else 24, sys.argv[3:] or TYPES
 
     def run(*words):
         return subprocess.run([wallaby, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True).stdout
