@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "convert/safetensors.h"
+#include "fuzz/outcome.h"
 
 namespace {
 
@@ -18,10 +19,7 @@ constexpr size_t n_data = 64;
 void read(std::span<const uint8_t> bytes) {
     const base::MemorySource file(bytes, "fuzz");
     const auto tensors = convert::read_safetensors(file);
-    if (!tensors.ok()) {
-        if (tensors.error().message().empty()) { __builtin_trap(); }
-        return;
-    }
+    if (!fuzz::is_good(tensors)) { return; }
     uint64_t n_bytes = 0;
     for (const convert::StoredTensor& t : *tensors) {
         if (t.offset > bytes.size() || t.n_bytes > bytes.size() - t.offset || t.name.empty()) { __builtin_trap(); }

@@ -8,6 +8,7 @@
 #include "convert/hf_config.h"
 #include "convert/sentencepiece.h"
 #include "convert/tokenizer_json.h"
+#include "fuzz/outcome.h"
 #include "fuzz/use_tokenizer.h"
 #include "gguf/reader.h"
 #include "gguf/writer.h"
@@ -16,15 +17,10 @@
 namespace {
 
 using namespace wallaby;
+using fuzz::is_good;
 
 constexpr size_t max_bytes = 1 << 16;
 const std::string file = "fuzz";
-
-template <class T>
-bool is_good(const Result<T>& result) {
-    if (!result.ok() && result.error().message().empty()) { __builtin_trap(); }
-    return result.ok();
-}
 
 void use(const Result<convert::VocabularyParts>& parts) {
     if (!is_good(parts)) { return; }

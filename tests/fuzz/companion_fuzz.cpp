@@ -11,6 +11,7 @@
 #include "convert/imatrix.h"
 #include "eval/base_logits.h"
 #include "eval/task_files.h"
+#include "fuzz/outcome.h"
 #include "gguf/adapter.h"
 #include "support/memory_sink.h"
 #include "support/tiny_model.h"
@@ -18,15 +19,10 @@
 namespace {
 
 using namespace wallaby;
+using fuzz::is_good;
 
 constexpr size_t max_bytes = 1 << 16;
 const std::string file = "fuzz";
-
-template <class T>
-bool is_good(const Result<T>& result) {
-    if (!result.ok() && result.error().message().empty()) { __builtin_trap(); }
-    return result.ok();
-}
 
 std::unique_ptr<base::ByteSource> source_of(std::span<const uint8_t> bytes) {
     return std::make_unique<base::MemorySource>(bytes, file);

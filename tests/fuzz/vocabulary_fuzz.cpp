@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/bytes.h"
+#include "fuzz/outcome.h"
 #include "fuzz/use_tokenizer.h"
 #include "gguf/reader.h"
 #include "text/tokenizer.h"
@@ -14,10 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto file = gguf::read_file(source);
     if (!file.ok()) { return 0; }
     const auto tokenizer = text::Tokenizer::load(file->metadata);
-    if (tokenizer.ok()) {
-        fuzz::use(**tokenizer);
-    } else if (tokenizer.error().message().empty()) {
-        __builtin_trap();
-    }
+    if (fuzz::is_good(tokenizer)) { fuzz::use(**tokenizer); }
     return 0;
 }
